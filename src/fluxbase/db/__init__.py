@@ -1,0 +1,1 @@
+"""Layer 1: the only package that imports the PostgreSQL driver."""

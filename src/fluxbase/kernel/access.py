@@ -1,0 +1,33 @@
+"""The vocabulary of route declarations: who may call, how often, how large a body."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Access(StrEnum):
+    """Who may call a route."""
+
+    PUBLIC = "public"
+    """Everybody; Authorization is not even read."""
+    OPTIONAL = "optional"
+    """A credential decides the role, none means ``anon``, a bad one is 401."""
+    USER = "user"
+    """A signed-in user's access token."""
+    SERVICE = "service"
+    """The service key or a ``service_role`` token."""
+    LOOPBACK = "loopback"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A named rate limit: ``rate`` requests each ``per_seconds`` with ``burst`` on top, by client address."""
+
+    name: str
+    rate: int
+    per_seconds: float
+    burst: int
+
+
+DATA_PLANE = Limit("data", rate=1000, per_seconds=1, burst=100)
+CONTROL_PLANE = Limit("control", rate=100, per_seconds=60, burst=20)
+PROBE = Limit("probe", rate=100, per_seconds=1, burst=100)

@@ -1,0 +1,38 @@
+"""Who is asking: the verified result of authentication, the same for every dialect."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fluxbase.kernel.ids import RoleName, SessionId, TenantId, UserId
+
+
+class CredentialKind(StrEnum):
+    """What the caller proved itself with."""
+
+    NONE = "none"
+    ACCESS_TOKEN = "access_token"  # noqa: S105 - a kind, not a token
+    KEY = "key"
+    """anon or service key, as JWT or as its opaque twin."""
+    EXTERNAL_TOKEN = "external_token"  # noqa: S105
+    """A JWT of a foreign issuer, in bring-your-own-database mode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified caller of one tenant.
+
+    ``claims_json`` is the exact text handed to PostgreSQL as ``request.jwt.claims`` and signed.
+    ``deny_keys`` are looked up in the tenant's denylist inside the request's transaction
+    (``jti:<id>``, ``session:<id>``, ``user:<id>``).
+    """
+
+    tenant: TenantId
+    role: RoleName
+    credential: CredentialKind
+    claims_json: str
+    deny_keys: tuple[str, ...] = ()
+    user_id: UserId | None = None
+    session_id: SessionId | None = None
+    credential_id: str | None = None
+    expires_at: float | None = None
+    """Unix seconds; None when the credential does not end by itself."""

@@ -1,0 +1,1 @@
+"""Layer 2: which tenant, in which database."""

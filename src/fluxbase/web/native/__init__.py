@@ -1,0 +1,1 @@
+"""The native dialect under /api/v1."""

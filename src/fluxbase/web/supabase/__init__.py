@@ -1,0 +1,1 @@
+"""The Supabase-compatible dialect under /rest/v1 and /auth/v1."""
