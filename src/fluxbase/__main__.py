@@ -1,0 +1,5 @@
+"""``python -m fluxbase``."""
+
+from fluxbase.cli.main import main
+
+main()

@@ -1,0 +1,74 @@
+"""What the pipeline knows of one request. Lives in ``scope["fluxbase"]``; adding a field needs a decision note."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from fluxbase.kernel.ids import RequestId
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from fluxbase.kernel.principal import Principal
+    from fluxbase.tenancy.registry import Tenant
+    from fluxbase.web.routing import Route
+
+    Message = MutableMapping[str, Any]
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[Message]]
+    Send = Callable[[Message], Awaitable[None]]
+    App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Dialect(StrEnum):
+    """Whose wire shapes an answer follows; decided by the path alone."""
+
+    NATIVE = "native"
+    REST = "rest"
+    AUTH = "auth"
+
+
+KEY = "fluxbase"
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """Filled from the outside in: each middleware states which fields it sets."""
+
+    request_id: RequestId
+    started: float
+    """``time.monotonic()`` at arrival."""
+    client_request_id: str | None = None
+    headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    """Lower-case names; a repeated name was joined with a comma or refused (Normalise)."""
+    address: str = ""
+    path: str = ""
+    dialect: Dialect = Dialect.NATIVE
+    route: Route | None = None
+    path_parameters: tuple[str, ...] = ()
+    deadline: float = 0.0
+    tenant: Tenant | None = None
+    principal: Principal | None = None
+    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    """Added to whatever answer leaves, by the outermost layer."""
+    status: int = 0
+    bytes_sent: int = 0
+    has_started: bool = False
+    error_code: str | None = None
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """The request's context, set by the outermost layer."""
+    context: RequestContext = scope[KEY]
+    return context
+
+
+def dialect_of(path: str) -> Dialect:
+    """The dialect a path belongs to."""
+    if path.startswith("/rest/v1"):
+        return Dialect.REST
+    if path.startswith("/auth/v1"):
+        return Dialect.AUTH
+    return Dialect.NATIVE

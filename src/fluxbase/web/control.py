@@ -1,0 +1,63 @@
+"""The control plane: FastAPI for everything that is not a table. ``control_route`` is the only way in.
+
+Each endpoint is registered once, in FastAPI and in our route table, with ``access`` and ``limit`` spelled out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+
+from fluxbase.kernel.access import CONTROL_PLANE, PROBE, Access, Limit
+from fluxbase.web.routing import Route, route
+
+if TYPE_CHECKING:
+    from fluxbase.web.ports import ControlPorts
+
+
+class ControlPlane:
+    """The FastAPI application and the routes that lead to it."""
+
+    def __init__(self, ports: ControlPorts) -> None:
+        self.app = FastAPI(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None)
+        self.routes: list[Route] = []
+        self._ports = ports
+        self._started_at = time.time()
+        self._register()
+
+    def add(
+        self, method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *, access: Access, limit: Limit, name: str
+    ) -> None:
+        """Register one endpoint; both keyword arguments are required."""
+        self.app.add_api_route(path, endpoint, methods=[method], name=name)
+        methods = {method, "HEAD"} if method == "GET" else {method}
+        if "HEAD" in methods:
+            self.app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+        self.routes.append(route(path, methods, self.app, access=access, limit=limit, name=name))
+
+    def _register(self) -> None:
+        self.add("GET", "/health", self._health, access=Access.PUBLIC, limit=PROBE, name="health")
+        self.add("GET", "/ready", self._ready, access=Access.PUBLIC, limit=PROBE, name="ready")
+        self.add("GET", "/", self._health, access=Access.PUBLIC, limit=PROBE, name="root")
+        for path in ("/.well-known/jwks.json", "/auth/v1/.well-known/jwks.json"):
+            self.add("GET", path, self._jwks, access=Access.PUBLIC, limit=CONTROL_PLANE, name=f"jwks:{path}")
+
+    async def _health(self) -> JSONResponse:
+        """Alive, and whether the database answers."""
+        is_up = await self._ports.is_database_up()
+        body = {"status": "ok" if is_up else "degraded", "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        return JSONResponse(body, status_code=200 if is_up else 503)
+
+    async def _ready(self) -> JSONResponse:
+        """Ready to serve: database up and a schema snapshot loaded."""
+        is_ready = await self._ports.is_ready()
+        return JSONResponse({"status": "ready" if is_ready else "starting"}, status_code=200 if is_ready else 503)
+
+    async def _jwks(self) -> JSONResponse:
+        """Public keys that verify our tokens; symmetric ones are never listed."""
+        keys = await self._ports.jwks()
+        return JSONResponse(keys, headers={"cache-control": "public, max-age=600"})

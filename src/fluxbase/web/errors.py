@@ -1,0 +1,153 @@
+"""HTTP status and body of every declared error: one table, one renderer per dialect (STYLE 2c).
+
+Nothing but declared public fields leaves. 42501 is 401 for ``anon`` and 403 for a known role (PostgREST's rule);
+SQLSTATE classes follow PostgREST's table (contract-supabase 1.10).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, Revoked
+from fluxbase.kernel.ids import ANON
+from fluxbase.web.context import Dialect
+
+if TYPE_CHECKING:
+    from fluxbase.kernel.principal import Principal
+
+STATUS_OF_KIND: dict[Kind, int] = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.AMBIGUOUS: 300,
+    Kind.NOT_ACCEPTABLE: 406,
+    Kind.METHOD: 405,
+    Kind.RANGE: 416,
+    Kind.TOO_LARGE: 413,
+    Kind.UNSUPPORTED_MEDIA: 415,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.DEADLINE: 504,
+    Kind.INTERNAL: 500,
+}
+
+_EXACT_SQLSTATE = {
+    "21000": 500,
+    "23503": 409,
+    "23505": 409,
+    "25006": 405,
+    "53400": 500,
+    "57P01": 503,
+    "57014": 504,
+    "P0001": 400,
+    "42883": 404,
+    "42P01": 404,
+    "42P17": 500,
+}
+_CLASS_SQLSTATE = {
+    "08": 503, "09": 500, "0L": 403, "0P": 403, "25": 500, "28": 403, "2D": 500, "38": 500, "39": 500, "3B": 500, "40": 500,
+    "53": 503, "54": 500, "55": 500, "57": 500, "58": 500, "F0": 500, "HV": 500, "P0": 500, "XX": 500,
+}  # fmt: skip
+
+_NATIVE_CODE_OF_KIND: dict[Kind, str] = {
+    Kind.INVALID: "INVALID_INPUT",
+    Kind.UNAUTHENTICATED: "INVALID_TOKEN",
+    Kind.FORBIDDEN: "ACCESS_DENIED",
+    Kind.NOT_FOUND: "NOT_FOUND",
+    Kind.CONFLICT: "CONFLICT",
+    Kind.AMBIGUOUS: "INVALID_INPUT",
+    Kind.NOT_ACCEPTABLE: "INVALID_INPUT",
+    Kind.METHOD: "METHOD_NOT_ALLOWED",
+    Kind.RANGE: "INVALID_INPUT",
+    Kind.TOO_LARGE: "INVALID_INPUT",
+    Kind.UNSUPPORTED_MEDIA: "INVALID_INPUT",
+    Kind.RATE_LIMITED: "RATE_LIMIT_EXCEEDED",
+    Kind.UNAVAILABLE: "DATABASE_ERROR",
+    Kind.DEADLINE: "OPERATION_FAILED",
+    Kind.INTERNAL: "INTERNAL_ERROR",
+}
+_NATIVE_CODE_OF_SQLSTATE = {
+    "23505": "DUPLICATE_KEY",
+    "23503": "FOREIGN_KEY_VIOLATION",
+    "23502": "NOT_NULL_VIOLATION",
+    "23514": "CHECK_VIOLATION",
+    "42501": "RLS_POLICY_VIOLATION",
+}
+
+JSON = b"application/json; charset=utf-8"
+
+
+def status_of(error: FluxbaseError, principal: Principal | None) -> int:
+    """The HTTP status of an error for this caller."""
+    if error.status is not None:
+        return error.status
+    state = error.sqlstate
+    if state is None:
+        return STATUS_OF_KIND[error.kind]
+    if state == "42501":
+        return 401 if principal is None or principal.role == ANON else 403
+    if state.startswith("PT") and state[2:].isdigit():
+        wanted = int(state[2:])
+        return wanted if 200 <= wanted <= 599 else 500
+    return _EXACT_SQLSTATE.get(state) or _CLASS_SQLSTATE.get(state[:2]) or 400
+
+
+def render(
+    error: FluxbaseError, dialect: Dialect, principal: Principal | None, request_id: str
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of an error in the dialect of the path."""
+    status = status_of(error, principal)
+    headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in error.headers]
+    if status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
+        challenge = b"Bearer" if error.sqlstate == "42501" else b'Bearer error="invalid_token"'
+        headers.append((b"www-authenticate", challenge))
+    if dialect is Dialect.REST:
+        code = error.pgrst or error.sqlstate or _REST_CODE_OF_KIND.get(error.kind, "PGRSTX00")
+        headers.append((b"proxy-status", b"PostgREST; error=" + code.encode("ascii", "replace")))
+        payload: dict[str, object] = {"code": code, "message": error.message, "details": error.details, "hint": error.hint}
+    elif dialect is Dialect.AUTH:
+        payload = {"code": status, "error_code": error.code, "msg": error.message}
+        headers.append((b"x-sb-error-code", error.code.encode("ascii", "replace")))
+    else:
+        payload = _native(error, request_id)
+    headers.append((b"content-type", JSON))
+    return status, headers, orjson.dumps(payload)
+
+
+_REST_CODE_OF_KIND = {
+    Kind.UNAUTHENTICATED: "PGRST301",
+    Kind.NOT_FOUND: "PGRST125",
+    Kind.METHOD: "PGRST117",
+    Kind.INVALID: "PGRST100",
+    Kind.UNAVAILABLE: "PGRST001",
+    Kind.DEADLINE: "PGRST003",
+    Kind.TOO_LARGE: "PGRST102",
+    Kind.UNSUPPORTED_MEDIA: "PGRST102",
+    Kind.FORBIDDEN: "42501",
+    Kind.RATE_LIMITED: "FB429",
+}
+
+
+def _native(error: FluxbaseError, request_id: str) -> dict[str, object]:
+    code = _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "") or _NATIVE_CODE_OF_KIND[error.kind]
+    if isinstance(error, Revoked):
+        code = "REVOKED_TOKEN"
+    payload: dict[str, object] = {"error": error.message, "code": code, "request_id": request_id}
+    if error.details is not None:
+        payload["details"] = error.details
+    if error.hint is not None:
+        payload["hint"] = error.hint
+    retry = getattr(error, "retry_after_seconds", None)
+    if retry is not None:
+        payload["message"] = error.message
+        payload["retry_after"] = retry
+    return payload
+
+
+def constant_internal() -> Internal:
+    """What a client learns of an exception nobody declared: nothing but that it happened."""
+    return Internal("Something went wrong on our side. The request id leads to the log entry.", pgrst="PGRSTX00")

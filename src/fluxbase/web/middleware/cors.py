@@ -1,0 +1,66 @@
+"""Cors: exact origins or, for a bearer-only API, any origin without credentials. Preflight is answered here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.web.context import context_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fluxbase.web.context import App, Receive, Scope, Send
+
+ALLOWED_HEADERS = (
+    b"Origin, Content-Type, Accept, Authorization, apikey, X-FB-Tenant, X-Client-Key, X-Service-Key, X-CSRF-Token, "
+    b"X-Impersonation-Token, Idempotency-Key, Prefer, Range, Range-Unit, X-Storage-Content-Type, X-Storage-Cache-Control, "
+    b"X-Storage-Metadata, X-Upsert, X-Metadata, X-Client-Info, X-Supabase-Api-Version, X-Retry-Count, Accept-Profile, "
+    b"Content-Profile, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Defer-Length, Cache-Control, "
+    b"traceparent, tracestate, baggage"
+)
+EXPOSED_HEADERS = (
+    b"Content-Range, Content-Location, Content-Length, ETag, Link, X-Total-Count, X-Request-ID, RateLimit, RateLimit-Policy, "
+    b"Retry-After, Location, X-Supabase-Api-Version, Preference-Applied, Content-Profile, X-Affected-Count"
+)
+METHODS = b"GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD"
+
+
+class Cors:
+    """Decides by the exact ``Origin``; an origin that is not allowed simply gets no CORS header."""
+
+    def __init__(self, app: App, origins: Sequence[str]) -> None:
+        self._app = app
+        self._any = "*" in origins
+        self._origins = frozenset(origin.encode().lower() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origin = preflight = None
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origin = value
+            elif name == b"access-control-request-method":
+                preflight = value
+        if origin is None:
+            await self._app(scope, receive, send)
+            return
+        context = context_of(scope)
+        headers = context.response_headers
+        headers.append((b"vary", b"Origin"))
+        if self._any or origin.lower() in self._origins:
+            headers.append((b"access-control-allow-origin", b"*" if self._any else origin))
+            if not self._any:
+                headers.append((b"access-control-allow-credentials", b"true"))
+            headers.append((b"access-control-expose-headers", EXPOSED_HEADERS))
+            headers.append((b"cross-origin-resource-policy", b"cross-origin"))
+            if preflight is not None and scope["method"] == "OPTIONS":
+                headers.append((b"access-control-allow-methods", METHODS))
+                headers.append((b"access-control-allow-headers", ALLOWED_HEADERS))
+                headers.append((b"access-control-max-age", b"86400"))
+        if preflight is not None and scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._app(scope, receive, send)

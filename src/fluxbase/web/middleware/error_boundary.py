@@ -1,0 +1,69 @@
+"""ErrorBoundary and Errors: the two places where an exception becomes an answer.
+
+``Errors`` renders declared errors in the dialect of the path. ``ErrorBoundary`` is the last resort for anything
+nobody declared: a constant body, the detail only in the log under the request id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.web.context import context_of
+from fluxbase.web.errors import constant_internal, render
+
+if TYPE_CHECKING:
+    from fluxbase.web.context import App, Receive, Scope, Send
+
+_log = structlog.get_logger("fluxbase.web")
+
+
+async def send_error(error: FluxbaseError, scope: Scope, send: Send) -> None:
+    """Answer with a declared error, or close a websocket before it was accepted."""
+    context = context_of(scope)
+    context.error_code = error.code
+    if context.has_started:
+        return
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    status, headers, body = render(error, context.dialect, context.principal, context.request_id)
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+class Errors:
+    """FluxbaseError → body in the dialect of the path."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except FluxbaseError as error:
+            await send_error(error, scope, send)
+
+
+class ErrorBoundary:
+    """Last resort: no exception text ever leaves."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        except Exception:  # noqa: BLE001 - the one place for exceptions that nobody declared
+            context = context_of(scope)
+            _log.exception("unexpected_error", request_id=context.request_id, path=context.path)
+            await send_error(constant_internal(), scope, send)

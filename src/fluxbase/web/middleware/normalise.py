@@ -1,0 +1,65 @@
+"""Normalise: the one place for path, header and encoding checks; everything behind it works on clean text.
+
+Refused with 400: a NUL or control character in path or query, invalid UTF-8 in the path, a repeated header that
+decides anything (authorization, apikey, host, content-length …), a URL over its limit (414).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from fluxbase.kernel.errors import InvalidInput, TooLarge
+from fluxbase.web.context import context_of
+
+if TYPE_CHECKING:
+    from fluxbase.web.context import App, Receive, Scope, Send
+
+_SINGLE = frozenset(
+    {b"authorization", b"apikey", b"host", b"content-length", b"content-type", b"x-client-key", b"x-service-key",
+     b"x-fb-tenant", b"accept-profile", b"content-profile", b"range", b"origin", b"transfer-encoding", b"x-forwarded-host"}
+)  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NUL_QUERY = re.compile(rb"%00|[\x00-\x1f\x7f]")
+
+
+class Normalise:
+    """Sets ``context.headers`` and ``context.path``."""
+
+    def __init__(self, app: App, url_limit_bytes: int) -> None:
+        self._app = app
+        self._url_limit_bytes = url_limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        context = context_of(scope)
+        headers = context.headers
+        for name, value in scope["headers"]:
+            if name in headers:
+                if name in _SINGLE:
+                    raise InvalidInput(f"The header {name.decode('latin-1')} may be sent once only.", code="duplicate_header")
+                headers[name] += b"," + value
+            else:
+                headers[name] = value
+        client_id = headers.get(b"x-request-id")
+        if client_id is not None:
+            context.client_request_id = client_id[:128].decode("latin-1")
+        query: bytes = scope["query_string"]
+        raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
+        if len(raw_path) + len(query) > self._url_limit_bytes:
+            raise TooLarge("The URL is too long; use POST …/query or an RPC for long filters.", code="url_too_long", status=414)
+        if b"%" in raw_path:
+            try:
+                context.path = unquote_to_bytes(raw_path).decode("utf-8")
+            except UnicodeDecodeError:
+                raise InvalidInput("The path is not valid UTF-8.", code="bad_path") from None
+        else:
+            context.path = scope["path"]
+        if _CONTROL.search(context.path) or "\ufffd" in context.path:
+            raise InvalidInput("The path has a control character or is not valid UTF-8.", code="bad_path")
+        if _NUL_QUERY.search(query):
+            raise InvalidInput("The query string has a NUL or control character.", code="bad_query", pgrst="PGRST100")
+        await self._app(scope, receive, send)

@@ -1,0 +1,25 @@
+"""RouteMatch: method and path → route, before any work is done. OPTIONS on the data plane goes to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.web.context import context_of
+
+if TYPE_CHECKING:
+    from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.routing import RouteTable
+
+
+class RouteMatch:
+    """Sets ``context.route`` and ``context.path_parameters``; unknown paths end here."""
+
+    def __init__(self, app: App, table: RouteTable) -> None:
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            context = context_of(scope)
+            context.route, context.path_parameters = self._table.match(scope.get("method", "GET"), context.path)
+        await self._app(scope, receive, send)

@@ -1,0 +1,97 @@
+"""The middleware, one visible list, outermost first; list order is running order (DESIGN section 6).
+
+A twin (``tests/support/twin.py``) builds the same program without one named line and must fail the attack test
+of that control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fluxbase.web.context import context_of
+from fluxbase.web.middleware.access_log import AccessLog, AccessSink
+from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
+from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, Authorise, TenantCandidate
+from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
+from fluxbase.web.middleware.cors import Cors
+from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
+from fluxbase.web.middleware.normalise import Normalise
+from fluxbase.web.middleware.request_id import RequestId
+from fluxbase.web.middleware.route_match import RouteMatch
+from fluxbase.web.middleware.security_headers import SecurityHeaders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from fluxbase.config import Config
+    from fluxbase.limits.gcra import AddressLimiter
+    from fluxbase.tenancy.registry import TenantRegistry
+    from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.routing import RouteTable
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the lines of the pipeline are built from."""
+
+    config: Config
+    routes: RouteTable
+    registry: TenantRegistry
+    authenticator: Authenticator
+    limiter: AddressLimiter
+    access_sink: AccessSink
+
+
+def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
+    """The list. Names are what a twin switches off."""
+    server = parts.config.server
+    return [
+        ("RequestId", RequestId),
+        ("AccessLog", lambda app: AccessLog(app, parts.access_sink)),
+        ("SecurityHeaders", lambda app: SecurityHeaders(app, is_https=server.public_url.startswith("https://"))),
+        ("Cors", lambda app: Cors(app, server.cors_origins)),
+        ("ErrorBoundary", ErrorBoundary),
+        ("TrustedProxy", lambda app: TrustedProxy(app, server.trusted_proxies, server.trusted_proxy_hops)),
+        ("Errors", Errors),
+        ("HostAndScheme", lambda app: HostAndScheme(app, allowed_hosts(parts.config))),
+        ("Normalise", lambda app: Normalise(app, server.url_limit_bytes)),
+        ("Route", lambda app: RouteMatch(app, parts.routes)),
+        ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),
+        ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
+        ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
+        ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry)),
+        ("Authenticate", lambda app: Authenticate(app, parts.authenticator)),
+        ("Authorise", Authorise),
+    ]
+
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def allowed_hosts(config: Config) -> list[str]:
+    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8)."""
+    if config.server.allowed_hosts:
+        return list(config.server.allowed_hosts)
+    if config.server.host in {"127.0.0.1", "::1", "localhost"}:
+        public = config.server.public_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        name = public if public.startswith("[") else public.split(":", 1)[0]
+        return [*LOOPBACK_NAMES, *([name] if name else [])]
+    return []
+
+
+async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+    """The innermost line: the matched route's handler."""
+    matched = context_of(scope).route
+    if matched is None:
+        raise RuntimeError("the Route line is missing from the pipeline")
+    await matched.handler(scope, receive, send)
+
+
+def build(parts: Parts, without: Collection[str] = ()) -> App:
+    """Wrap ``dispatch`` in the list, innermost last. ``without`` is for twins in the tests only."""
+    app: App = dispatch
+    for name, wrap in reversed(lines(parts)):
+        if name not in without:
+            app = wrap(app)
+    return app

@@ -1,0 +1,21 @@
+"""What the web layer needs from the composition root."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class ControlPorts(Protocol):
+    """Implemented by ``fluxbase.app``."""
+
+    async def is_database_up(self) -> bool:
+        """One trivial query within a second."""
+        ...
+
+    async def is_ready(self) -> bool:
+        """The default tenant's snapshot is loaded and its database answers."""
+        ...
+
+    async def jwks(self) -> dict[str, object]:
+        """The JWK set of the default tenant."""
+        ...

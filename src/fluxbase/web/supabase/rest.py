@@ -1,0 +1,46 @@
+"""/rest/v1: tables, views and functions in PostgREST's wire shapes (contract-supabase section 1).
+
+Translates only: every rule is in ``fluxbase.data``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.kernel.errors import NotFound, Unauthenticated
+from fluxbase.web.context import context_of
+from fluxbase.web.data_plane import data_request, send_reply
+
+if TYPE_CHECKING:
+    from fluxbase.data.service import DataService
+    from fluxbase.web.context import Receive, Scope, Send
+
+_VARY = (b"vary", b"Accept, Prefer, Range, Authorization, apikey")
+
+
+class RestSurface:
+    """The handlers of the REST dialect."""
+
+    def __init__(self, service: DataService) -> None:
+        self._service = service
+
+    async def table(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """``/rest/v1/{table}``."""
+        await self._handle(scope, receive, send, is_rpc=False)
+
+    async def rpc(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """``/rest/v1/rpc/{function}``."""
+        await self._handle(scope, receive, send, is_rpc=True)
+
+    async def root(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """``/rest/v1/``: the OpenAPI root, off until it can be true for every role."""
+        raise NotFound("Root endpoint metadata is disabled", pgrst="PGRST126")
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, *, is_rpc: bool) -> None:
+        context = context_of(scope)
+        if context.principal is None:
+            raise Unauthenticated("No credential was checked for this request.")
+        request = await data_request(scope, receive, context.path_parameters[0], is_rpc=is_rpc)
+        reply = await self._service.handle(context.principal, request)
+        reply.headers.append(_VARY)
+        await send_reply(reply, scope, send)

@@ -1,0 +1,26 @@
+"""The Supabase-compatible surface on one screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.kernel.access import DATA_PLANE, Access
+from fluxbase.web.routing import ANY_METHOD, Route, route
+
+if TYPE_CHECKING:
+    from fluxbase.web.supabase.rest import RestSurface
+
+
+def rest_routes(rest: RestSurface, *, body_limit_bytes: int) -> list[Route]:
+    """``/rest/v1``."""
+    return [
+        route("/rest/v1", ANY_METHOD, rest.root, access=Access.OPTIONAL, limit=DATA_PLANE, name="rest.root"),
+        route(
+            "/rest/v1/{}", ANY_METHOD, rest.table, access=Access.OPTIONAL, limit=DATA_PLANE,
+            body_limit_bytes=body_limit_bytes, name="rest.table", is_data_plane=True,
+        ),
+        route(
+            "/rest/v1/rpc/{}", ANY_METHOD, rest.rpc, access=Access.OPTIONAL, limit=DATA_PLANE,
+            body_limit_bytes=body_limit_bytes, name="rest.rpc", is_data_plane=True,
+        ),
+    ]  # fmt: skip

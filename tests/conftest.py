@@ -1,0 +1,17 @@
+"""Fixtures every folder may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.server import Server, start_server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One shipped program a test worker, with defaults (address limits off: all tests share one address)."""
+    running = start_server()
+    yield running
+    running.stop()

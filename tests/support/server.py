@@ -1,0 +1,178 @@
+"""The shipped program, started as a user would: ``fluxbase start`` on a free loopback port and an own data directory.
+
+``Server`` also carries what a test needs of it: keys, SQL as owner or superuser, access tokens, raw HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A running Fluxbase."""
+
+    data_dir: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    log_path: Path
+    env: dict[str, str]
+    keys: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Base URL without a trailing slash."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def anon_key(self) -> str:
+        """The anon JWT key."""
+        return self.keys["anon_key"]
+
+    @property
+    def service_key(self) -> str:
+        """The service_role JWT key."""
+        return self.keys["service_key"]
+
+    @property
+    def database_url(self) -> str:
+        """libpq URL of ``fluxbase_owner``."""
+        return self.keys["database_url"]
+
+    @property
+    def log(self) -> str:
+        """Everything the program wrote so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def sql(self, text: str, *params: object) -> list[tuple[Any, ...]]:
+        """Run SQL as the administrator ``fluxbase_owner``; rows of the last statement."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            cursor = connection.execute(text, params or None)  # type: ignore[arg-type]
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    psql = sql
+
+    def root_sql(self, text: str) -> list[tuple[Any, ...]]:
+        """Run SQL as the superuser of the embedded cluster: only twins remove objects with it."""
+        from fluxbase.db.cluster import Cluster
+
+        info = Cluster(self.data_dir).info()
+        database = psycopg.conninfo.conninfo_to_dict(self.database_url)["dbname"]
+        conninfo = info.conninfo(info.superuser, info.superuser_password, str(database))
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            cursor = connection.execute(text)  # type: ignore[arg-type]
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    def token(self, user_id: str, *, role: str = "authenticated", session_id: str | None = None, **claims: object) -> str:
+        """An access token as sign-in will mint it."""
+        arguments = {"user_id": user_id, "role": role, "session_id": session_id, "claims": claims}
+        result = subprocess.run(
+            [sys.executable, "-m", "tests.support.mint", str(self.data_dir), json.dumps(arguments)],
+            cwd=ROOT, env=self.env, capture_output=True, check=True, timeout=60,
+        )  # fmt: skip
+        return result.stdout.decode().strip()
+
+    def request(self, method: str, path: str, *, key: str | None = "anon", headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+        """One HTTP request; ``key`` is ``anon``, ``service``, a token, or None for no credential."""
+        merged = dict(headers or {})
+        if key is not None:
+            credential = {"anon": self.keys["anon_key"], "service": self.keys["service_key"]}.get(key, key)
+            merged.setdefault("authorization", f"Bearer {credential}")
+        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+            return client.request(method, path, headers=merged, **options)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """GET as anon unless told otherwise."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        """POST as anon unless told otherwise."""
+        return self.request("POST", path, **options)
+
+    def stop(self, *, keep_data: bool = False) -> int:
+        """SIGTERM, wait, and remove the data directory."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait(10)
+        if not keep_data:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+        return code
+
+
+def start_server(
+    *, without: tuple[str, ...] = (), env: dict[str, str] | None = None, data_dir: Path | None = None, arguments: tuple[str, ...] = ()
+) -> Server:
+    """Start and wait until ``/ready`` answers. ``without`` names pipeline lines a twin leaves out."""
+    data = data_dir or Path(tempfile.mkdtemp(prefix="fbt-", dir="/tmp"))
+    data.chmod(0o700)
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXBASE_")}
+    environment |= {"FLUXBASE_METRICS_PORT": "0", "FLUXBASE_LIMITS_ENABLED": "false", "PYTHONPATH": str(ROOT), **(env or {})}
+    if without:
+        environment["TWIN_WITHOUT"] = ",".join(without)
+    module = "tests.support.twin" if without else "fluxbase"
+    log_path = data.parent / f"{data.name}.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, "start", "--port", str(port), "--data", str(data), *arguments],
+            cwd=data, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    server = Server(data, port, process, log_path, environment)
+    wait_ready(server)
+    shown = subprocess.run(
+        [sys.executable, "-m", "fluxbase", "keys", "show", "--json", "--data", str(data)],
+        cwd=data, env=environment, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    if shown.returncode != 0:
+        server.stop()
+        raise RuntimeError(f"keys show failed: {shown.stderr.decode()[-2000:]}")
+    server.keys = json.loads(shown.stdout)
+    return server
+
+
+def wait_ready(server: Server) -> None:
+    """Poll ``/ready``; show the log when the program ends or hangs."""
+    ends_at = time.monotonic() + START_SECONDS
+    while time.monotonic() < ends_at:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"fluxbase ended with {server.process.returncode}:\n{server.log[-3000:]}")
+        try:
+            if httpx.get(f"{server.url}/ready", timeout=2, trust_env=False).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.05)
+    server.stop()
+    raise RuntimeError(f"fluxbase did not become ready:\n{server.log[-3000:]}")
