@@ -15,3 +15,11 @@ def server() -> Iterator[Server]:
     running = start_server()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def twin() -> Iterator[Server]:
+    """A server whose controls a test may remove: pipeline lines by header, SQL objects as superuser."""
+    running = start_server(is_twin=True, env={"FLUXBASE_LIMITS_ENABLED": "true"})
+    yield running
+    running.stop()

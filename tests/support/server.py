@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,7 @@ class Server:
     log_path: Path
     env: dict[str, str]
     keys: dict[str, str] = field(default_factory=dict)
+    _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -94,11 +97,13 @@ class Server:
     def token(self, user_id: str, *, role: str = "authenticated", session_id: str | None = None, **claims: object) -> str:
         """An access token as sign-in will mint it."""
         arguments = {"user_id": user_id, "role": role, "session_id": session_id, "claims": claims}
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.support.mint", str(self.data_dir), json.dumps(arguments)],
-            cwd=ROOT, env=self.env, capture_output=True, check=True, timeout=60,
-        )  # fmt: skip
-        return result.stdout.decode().strip()
+        name = json.dumps(arguments, sort_keys=True)
+        if name not in self._tokens:
+            from tests.support.mint import mint
+
+            with ThreadPoolExecutor(1) as pool:
+                self._tokens[name] = pool.submit(lambda: asyncio.run(mint(self.data_dir, arguments))).result(60)
+        return self._tokens[name]
 
     def request(self, method: str, path: str, *, key: str | None = "anon", headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
         """One HTTP request; ``key`` is ``anon``, ``service``, a token, or None for no credential."""
@@ -132,17 +137,15 @@ class Server:
 
 
 def start_server(
-    *, without: tuple[str, ...] = (), env: dict[str, str] | None = None, data_dir: Path | None = None, arguments: tuple[str, ...] = ()
+    *, is_twin: bool = False, env: dict[str, str] | None = None, data_dir: Path | None = None, arguments: tuple[str, ...] = ()
 ) -> Server:
-    """Start and wait until ``/ready`` answers. ``without`` names pipeline lines a twin leaves out."""
+    """Start and wait until ``/ready`` answers. A twin obeys ``x-twin-without`` (tests/support/twin.py)."""
     data = data_dir or Path(tempfile.mkdtemp(prefix="fbt-", dir="/tmp"))
     data.chmod(0o700)
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXBASE_")}
     environment |= {"FLUXBASE_METRICS_PORT": "0", "FLUXBASE_LIMITS_ENABLED": "false", "PYTHONPATH": str(ROOT), **(env or {})}
-    if without:
-        environment["TWIN_WITHOUT"] = ",".join(without)
-    module = "tests.support.twin" if without else "fluxbase"
+    module = "tests.support.twin" if is_twin else "fluxbase"
     log_path = data.parent / f"{data.name}.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(

@@ -1,16 +1,36 @@
-"""The program with named pipeline lines left out: what a vulnerable twin runs. Never shipped, never importable from src."""
+"""The program with named pipeline lines left out: what a vulnerable twin runs. Never shipped, never importable from src.
+
+One process serves every twin: the request header ``x-twin-without`` names the lines its pipeline lacks.
+"""
 
 from __future__ import annotations
 
-import os
+from typing import Any
 
 from fluxbase import app as application
 from fluxbase.cli import start
 
 
-def create() -> object:
-    """The ASGI application without the lines in TWIN_WITHOUT."""
-    return application.create(without=tuple(os.environ["TWIN_WITHOUT"].split(",")))
+class TwinSwitch:
+    """ASGI: picks (and builds once) the pipeline without the lines a request names."""
+
+    def __init__(self) -> None:
+        self._program = application.create()
+        self._built: dict[str, Any] = {}
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._program(scope, receive, send)
+            return
+        without = next((value.decode() for name, value in scope["headers"] if name == b"x-twin-without"), "")
+        if without not in self._built:
+            self._built[without] = self._program.pipeline(tuple(filter(None, without.split(","))))
+        await self._built[without](scope, receive, send)
+
+
+def create() -> TwinSwitch:
+    """Factory named to granian."""
+    return TwinSwitch()
 
 
 if __name__ == "__main__":

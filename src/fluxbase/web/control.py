@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
+from fluxbase import __version__
 from fluxbase.kernel.access import CONTROL_PLANE, PROBE, Access, Limit
 from fluxbase.web.routing import Route, route
 
@@ -45,6 +46,12 @@ class ControlPlane:
         self.add("GET", "/", self._health, access=Access.PUBLIC, limit=PROBE, name="root")
         for path in ("/.well-known/jwks.json", "/auth/v1/.well-known/jwks.json"):
             self.add("GET", path, self._jwks, access=Access.PUBLIC, limit=CONTROL_PLANE, name=f"jwks:{path}")
+
+        self.add("GET", "/api/v1/admin/status", self._status, access=Access.SERVICE, limit=CONTROL_PLANE, name="admin.status")
+
+    async def _status(self) -> JSONResponse:
+        """Version, up-time and the schema this worker plans on; for the service key."""
+        return JSONResponse({"version": __version__, "uptime_seconds": round(time.time() - self._started_at), **await self._ports.status()})
 
     async def _health(self) -> JSONResponse:
         """Alive, and whether the database answers."""

@@ -19,3 +19,7 @@ class ControlPorts(Protocol):
     async def jwks(self) -> dict[str, object]:
         """The JWK set of the default tenant."""
         ...
+
+    async def status(self) -> dict[str, object]:
+        """What an administrator may know of this worker."""
+        ...

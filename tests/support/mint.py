@@ -1,0 +1,20 @@
+"""``python -m tests.support.mint DATA_DIR JSON``: print an access token, signed with the instance's own key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+
+async def mint(data_dir: Path, arguments: dict[str, object]) -> str:
+    """Sign as sign-in will."""
+    from fluxbase.app import open_program
+
+    async with open_program(data_dir) as program:
+        return await program.mint_access_token(**arguments)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(asyncio.run(mint(Path(sys.argv[1]), json.loads(sys.argv[2]))))
