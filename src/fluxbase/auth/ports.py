@@ -1,0 +1,34 @@
+"""What auth needs of its neighbours, passed in by ``app.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from fluxbase.tenancy.registry import Tenant
+
+
+class SystemTx(Protocol):
+    """One transaction of ``fluxbase_system`` in one tenant's database (``db/session.py``)."""
+
+    async def fetch(self, sql: Any, *params: Any) -> list[tuple[Any, ...]]:
+        """Rows of a statement with ``$1`` parameters."""
+        ...
+
+
+class SystemSessions(Protocol):
+    """Opens such transactions; commits when the block ends well."""
+
+    def __call__(self, tenant: Tenant, *, reason: str) -> AbstractAsyncContextManager[Any]:
+        """``async with sessions(tenant, reason="…") as tx``."""
+        ...
+
+
+class AuditRecorder(Protocol):
+    """Writes one row of ``audit.entries`` in the caller's transaction (``audit/store.py``)."""
+
+    async def __call__(self, tx: Any, *, action: str, actor: str, resource: str, details: dict[str, object]) -> Any:
+        """Record that ``actor`` did ``action`` to ``resource``."""
+        ...
