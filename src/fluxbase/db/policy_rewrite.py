@@ -78,7 +78,7 @@ def _per_row_calls(expression: Any) -> Iterator[int]:
     stack: list[Any] = [expression]
     while stack:
         node = stack.pop()
-        if isinstance(node, tuple | list):
+        if isinstance(node, tuple):
             stack.extend(node)
             continue
         if not isinstance(node, ast.Node):
@@ -106,20 +106,54 @@ def _runs_once(sublink: Any) -> bool:
     query = sublink.subselect
     if not isinstance(query, ast.SelectStmt) or query.fromClause or query.op or query.withClause:
         return False
-    stack: list[Any] = [query]
+    return not any(isinstance(node, ast.ColumnRef) for node in _nodes(query))
+
+
+def _nodes(tree: Any) -> Iterator[Any]:
+    """Every node of a parse tree."""
+    from pglast import ast
+
+    stack: list[Any] = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, ast.ColumnRef):
-            return False
-        if isinstance(node, tuple | list):
+        if isinstance(node, tuple):
             stack.extend(node)
         elif isinstance(node, ast.Node):
+            yield node
             stack.extend(getattr(node, slot, None) for slot in node.__slots__)
-    return True
+
+
+def replace_claim_settings(sql: str) -> tuple[str, tuple[str, ...]]:
+    """Make the policy statement ``sql`` read verified claims where it reads ``current_setting('request.jwt.claims')``.
+
+    Returns the new text and the names of all ``request.*`` settings that the policy reads (also those that stay, for a human).
+    Raises :class:`PolicyParseError`.
+    """
+    from pglast import ast, parser
+
+    try:
+        statements = parser.parse_sql(sql)
+    except parser.ParseError as error:
+        raise PolicyParseError(str(error.args[0])) from error
+    calls: list[tuple[int, str]] = []
+    for node in _nodes(tuple(raw.stmt for raw in statements)):
+        if isinstance(node, ast.FuncCall) and node.funcname[-1].sval == "current_setting" and node.args:
+            first = node.args[0].arg if isinstance(node.args[0], ast.TypeCast) else node.args[0]
+            name = first.val.sval if isinstance(first, ast.A_Const) and isinstance(first.val, ast.String) else "(computed)"
+            if name.startswith(("request.", "(")):
+                calls.append((int(node.location), name))
+    ends = _call_ends(sql) if calls else {}
+    for start, name in sorted(calls, reverse=True):
+        prefix, _, claim = name.partition(".jwt.claim.")
+        if name == "request.jwt.claims":
+            sql = f"{sql[:start]}(select auth.jwt()::text){sql[ends[start] :]}"
+        elif prefix == "request" and claim.isidentifier():
+            sql = f"{sql[:start]}(select auth.jwt() ->> '{claim}'){sql[ends[start] :]}"
+    return sql, tuple(sorted({name for _, name in calls}))
 
 
 def _call_ends(sql: str) -> dict[int, int]:
-    """For each token's start, the offset behind the next closing parenthesis (an identity call has no arguments inside)."""
+    """For each token's start, the offset behind the next closing parenthesis (the calls replaced here have none inside)."""
     from pglast import parser
 
     ends: dict[int, int] = {}
