@@ -30,7 +30,7 @@ OTHER = TenantId("22222222-2222-4222-8222-222222222222")
 ISSUER = "https://api.example/auth/v1"
 USER = "33333333-3333-4333-8333-333333333333"
 SESSION = "44444444-4444-4444-8444-444444444444"
-JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"  # noqa: S105 - the value of the Supabase CLI
+JWT_SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
 
 
 class Bench:

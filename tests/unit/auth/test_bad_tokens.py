@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fluxbase.kernel.errors import Kind, Unauthenticated
-from tests.unit.auth.conftest import Bench
-from tests.unit.auth.tokens import INSIDE, OUTSIDE
+from tests.unit.auth.conftest import TENANT, Bench
+from tests.unit.auth.tokens import INSIDE, OUTSIDE, Forge, raw_signer, unb64
 
 CASES = {**{f"outside: {name}": build for name, build in OUTSIDE.items()}, **{f"inside: {name}": build for name, build in INSIDE.items()}}
 CODES = {"PGRST301", "PGRST303"}
@@ -21,9 +23,7 @@ def plain() -> Bench:
 @pytest.fixture(scope="module")
 def with_secret() -> Bench:
     """The same with a shared secret, whose public half must open nothing more."""
-    bench = Bench(shared="another-secret-of-more-than-32-characters")
-    bench.run(bench.rings.get("11111111-1111-4111-8111-111111111111"))
-    return bench
+    return Bench(shared="another-secret-of-more-than-32-characters")
 
 
 def refused(bench: Bench, raw: str) -> Unauthenticated:
@@ -48,23 +48,12 @@ def test_refused(plain: Bench, name: str) -> None:
 def test_refused_with_shared_secret(with_secret: Bench, name: str) -> None:
     """Setting ``auth.jwt_secret`` makes none of them acceptable."""
     bench = with_secret
-    key = bench.signing["11111111-1111-4111-8111-111111111111"]
-    good = key.sign(plain_claims(bench), "at+jwt")
-    from tests.unit.auth.tokens import Forge, raw_signer
-
+    key = bench.signing[TENANT]
+    good = key.sign(json.loads(unb64(bench.mint(session_id="s", email="ada@example.test").split(".")[1])), "at+jwt")
     public = key.public_jwk()
     assert public is not None
     assert bench.check(good).role == "authenticated"
     refused(bench, CASES[name](Forge(good, public, raw_signer(key))))
-
-
-def plain_claims(bench: Bench) -> dict[str, object]:
-    """Claims of a good access token."""
-    import json
-
-    from tests.unit.auth.tokens import unb64
-
-    return json.loads(unb64(bench.mint(session_id="s", email="ada@example.test").split(".")[1]))
 
 
 def test_corpus_is_large() -> None:

@@ -241,6 +241,11 @@ def _raw(text: str) -> Callable[[Forge], str]:
     return lambda f: f.signed(claims=(json.dumps(f.claims)[:-1] + text + "}").encode("utf-8", "surrogatepass"))
 
 
+def _exp_text(forge: Forge, text: str) -> bytes:
+    """Claims whose ``exp`` is written in a way that no serialiser would."""
+    return json.dumps({**forge.claims, "exp": 0}).replace('"exp": 0', f'"exp": {text}').encode()
+
+
 NOW = time.time()
 INSIDE: dict[str, Callable[[Forge], str]] = {
     # kinds
@@ -290,10 +295,10 @@ INSIDE: dict[str, Callable[[Forge], str]] = {
     "exp text": _claim(exp="9999999999"),
     "exp true": _claim(exp=True),
     "exp a list": _claim(exp=[9999999999]),
-    "exp 1e400": lambda f: f.signed(claims=json.dumps({**f.claims, "exp": 0}).replace('"exp": 0', '"exp": 1e400').encode()),
+    "exp 1e400": lambda f: f.signed(claims=_exp_text(f, "1e400")),
     "exp NaN": lambda f: f.signed(claims=json.dumps({**f.claims, "exp": float("nan")}).encode()),
     "exp Infinity": lambda f: f.signed(claims=json.dumps({**f.claims, "exp": float("inf")}).encode()),
-    "exp of 5,000 digits": lambda f: f.signed(claims=json.dumps({**f.claims, "exp": 0}).replace('"exp": 0', '"exp": ' + "9" * 5000).encode()),
+    "exp of 5,000 digits": lambda f: f.signed(claims=_exp_text(f, "9" * 5000)),
     "exp of 100 digits": lambda f: f.signed(claims=json.dumps({**f.claims, "exp": 10**100}).encode()),
     "nbf in the future": _claim(nbf=int(NOW) + 3600),
     "nbf text": _claim(nbf="0"),
