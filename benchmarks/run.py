@@ -1,0 +1,233 @@
+"""`make bench`: one table, each row a request, beside the bare path and pgbench of the same run.
+
+The server is the shipped program (`fluxbase start`) with its defaults; only rate limits are off, because one address
+sends everything. Order of work: schema, recording of the statements, then for each case ours, bare path, pgbench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import pgbench
+from benchmarks.cases import CASES, OWNER
+from benchmarks.record import LOG_ON, install_signer, record, write_csv
+from tests.support.server import Server, free_port, start_server
+
+ROOT = Path(__file__).resolve().parents[1]
+PREFIX = "/rest/v1"
+CONNECTIONS = 64
+PGBENCH_CLIENTS = 16
+
+
+def load(port: int, wire: bytes, *, seconds: float, warm_seconds: float = 1.0) -> dict[str, Any]:
+    """One measurement in a process of its own."""
+    head = json.dumps({"port": port, "connections": CONNECTIONS, "warm_seconds": warm_seconds, "seconds": seconds}).encode() + b"\n"
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load"], input=head + wire, cwd=ROOT, capture_output=True, timeout=120, check=True
+    )
+    return json.loads(ran.stdout)
+
+
+def root_conninfo(server: Server) -> str:
+    """The superuser's connection string: the peers log in with it and take the client role."""
+    from fluxbase.db.cluster import Cluster
+
+    info = Cluster(server.data_dir).info()
+    database = psycopg.conninfo.conninfo_to_dict(server.database_url)["dbname"]
+    return info.conninfo(info.superuser, info.superuser_password, str(database))
+
+
+def children(pid: int) -> list[int]:
+    """The process and everything it started."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += children(int(child))
+    return found
+
+
+def resident_megabytes(server: Server) -> tuple[float, int]:
+    """Proportional set size of our processes (PostgreSQL's left out), and their number."""
+    total, count = 0, 0
+    for pid in children(server.process.pid):
+        try:
+            if "postgres" in Path(f"/proc/{pid}/exe").resolve().name:
+                continue
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        found = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
+        total, count = total + int(found.group(1) if found else 0), count + 1
+    return total / 1024, count
+
+
+def stages() -> list[str]:
+    """The names in web/pipeline.py, in running order."""
+    text = (ROOT / "src/fluxbase/web/pipeline.py").read_text()
+    return re.findall(r'^\s+\("(\w+)", ', text, re.MULTILINE)
+
+
+def configuration_hash(server: Server) -> str:
+    """Short digest of `fluxbase config show`."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "fluxbase", "config", "show"], cwd=server.data_dir, env=server.env, capture_output=True, check=False
+    )
+    lines = [line for line in shown.stdout.splitlines() if b"data_dir" not in line and b"port" not in line]
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:12] if shown.returncode == 0 else "unavailable"
+
+
+def start_bare(cases: Path, conninfo: str) -> tuple[subprocess.Popen[bytes], int]:
+    """The peer on granian with one worker."""
+    port = free_port()
+    environment = {**os.environ, "BENCH_CASES": str(cases), "BENCH_CONNINFO": f"{conninfo} options='-c role=authenticated'"}
+    command = [
+        sys.executable,
+        "-m",
+        "granian",
+        "benchmarks.bare_path:create",
+        "--factory",
+        "--interface",
+        "asgi",
+        "--no-ws",
+        "--workers",
+        "1",
+    ]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--loop", "uvloop", "--log-level", "error"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    ends_at = time.monotonic() + 20
+    while time.monotonic() < ends_at:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/case/row", timeout=5, trust_env=False)
+            return process, port
+        except httpx.TransportError:
+            time.sleep(0.1)
+    process.terminate()
+    raise RuntimeError("the bare path did not start")
+
+
+def prepare(workers: int, folder: Path) -> tuple[Server, str, dict[str, Any]]:
+    """A server with the schema and the recorded statements, logging off again."""
+    arguments = ("--workers", str(workers))
+    data = folder / f"data{workers}"
+    data.mkdir(mode=0o700)
+    server = start_server(data_dir=data, env={"FLUXBASE_LOG_LEVEL": "info"})
+    server.sql((ROOT / "benchmarks/schema.sql").read_text())
+    install_signer(server)
+    for statement in LOG_ON:
+        server.root_sql(statement)
+    server.stop(keep_data=True)
+    server = start_server(data_dir=data)
+    try:
+        token = server.token(OWNER)
+        recorded = record(server, token, PREFIX)
+        server.root_sql("alter system reset all")
+    finally:
+        server.stop(keep_data=True)
+    server = start_server(data_dir=data, arguments=arguments)
+    return server, server.token(OWNER), recorded
+
+
+def measure(server: Server, token: str, recorded: dict[str, Any], folder: Path, seconds: float, console: Console) -> list[dict[str, Any]]:
+    """All cases against the three."""
+    cases_file = folder / "cases.json"
+    cases_file.write_text(json.dumps(recorded))
+    conninfo = root_conninfo(server)
+    bare, bare_port = start_bare(cases_file, conninfo)
+    rows: list[dict[str, Any]] = []
+    try:
+        for case in CASES:
+            console.print(f"  {case.title} ...", style="dim")
+            ours = load(server.port, case.wire(f"127.0.0.1:{server.port}", token, PREFIX), seconds=seconds)
+            peer = load(bare_port, f"GET /case/{case.name} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), seconds=seconds)
+            limit = pgbench.rate(recorded[case.name], conninfo, folder, clients=PGBENCH_CLIENTS, seconds=min(seconds, 7))
+            rows.append(
+                {
+                    "case": case.name, "ours": round(ours["rate"]), "bare": round(peer["rate"]), "pgbench": round(limit),
+                    "of_bare": round(ours["rate"] / max(peer["rate"], 1), 3), "of_pgbench": round(ours["rate"] / max(limit, 1), 3),
+                    "p50_ms": round(ours["p50"], 2), "p99_ms": round(ours["p99"], 2), "bytes": recorded[case.name]["bytes"],
+                    "errors": json.dumps(ours["errors"] | {f"bare {k}": v for k, v in peer["errors"].items()}),
+                }
+            )  # fmt: skip
+    finally:
+        bare.terminate()
+        bare.wait(20)
+    return rows
+
+
+def show(
+    rows: list[dict[str, Any]], workers: int, idle: tuple[float, int], after: tuple[float, int], digest: str, console: Console
+) -> None:
+    """The table, the goals and what was switched on."""
+    table = Table(title=f"requests a second, {CONNECTIONS} connections, {workers} worker(s), {os.cpu_count()} cores")
+    for column in ("request", "ours", "bare path", "pgbench", "of bare", "of pgbench", "p50 ms", "p99 ms", "answer bytes", "errors"):
+        table.add_column(column, justify="left" if column == "request" else "right")
+    titles = {case.name: case.title for case in CASES}
+    for row in rows:
+        table.add_row(
+            titles[row["case"]], f"{row['ours']:,}", f"{row['bare']:,}", f"{row['pgbench']:,}", f"{row['of_bare']:.0%}",
+            f"{row['of_pgbench']:.0%}", f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", f"{row['bytes']:,}", row["errors"].strip("{}") or "0",
+        )  # fmt: skip
+    console.print(table)
+    by_name = {row["case"]: row for row in rows}
+    if workers == 1:
+        verdicts = [
+            ("one row by key >= 55% of the bare path", by_name["row"]["of_bare"] >= 0.55),
+            ("one row by key >= 12% of pgbench", by_name["row"]["of_pgbench"] >= 0.12),
+            ("100 rows >= 40% of pgbench", by_name["page"]["of_pgbench"] >= 0.40),
+            ("idle under 150 MB without PostgreSQL", idle[0] < 150),
+        ]
+        for goal, is_met in verdicts:
+            console.print(f"  goal: {goal}: {'met' if is_met else 'NOT met'}")
+    console.print(f"memory of our processes (PSS): {idle[0]:.0f} MB idle, {after[0]:.0f} MB after the load, {idle[1]} processes")
+    console.print(f"active stages: {' > '.join(stages())}")
+    console.print(
+        f"configuration: {digest} (defaults; rate limits off), Python {sys.version.split()[0]}, pgbench with {PGBENCH_CLIENTS} clients"
+    )
+
+
+def main() -> None:
+    """Parse the two options and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="longer, and once more with two workers")
+    parser.add_argument("--seconds", type=float, help="seconds a measurement")
+    parser.add_argument("--csv", type=Path, help="also write the figures here")
+    options = parser.parse_args()
+    console = Console(width=150)
+    seconds = options.seconds or (15.0 if options.all else 5.0)
+    for workers in (1, 2) if options.all else (1,):
+        folder = Path(tempfile.mkdtemp(prefix="fbb-", dir="/tmp"))
+        folder.chmod(0o711)
+        try:
+            console.print(f"preparing {workers} worker(s): embedded PostgreSQL, schema, recorded statements")
+            server, token, recorded = prepare(workers, folder)
+            try:
+                time.sleep(2)
+                idle, digest = resident_megabytes(server), configuration_hash(server)
+                rows = measure(server, token, recorded, folder, seconds, console)
+                show(rows, workers, idle, resident_megabytes(server), digest, console)
+            finally:
+                server.stop()
+            if options.csv:
+                write_csv(options.csv.with_suffix(f".{workers}.csv"), rows)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
