@@ -38,7 +38,9 @@ def script(case: dict[str, Any]) -> tuple[str, dict[str, str]]:
             variables[variable] = value
             return f":{variable}"
 
-        text += re.sub(r"\$(\d+)", name, statement["sql"].strip().rstrip(";")) + ";\n"
+        # pgbench takes ':word' for a variable inside literals too: 'HH24:MI' becomes 'HH24:' newline 'MI', which SQL joins.
+        plain = re.sub(r"(?<!:):(?=\w)", ":'\n'", statement["sql"].strip().rstrip(";"))
+        text += re.sub(r"\$(\d+)", name, plain) + ";\n"
     return text + "\\endpipeline\n", variables
 
 
