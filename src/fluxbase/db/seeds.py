@@ -17,13 +17,14 @@ import psycopg
 from psycopg import sql
 
 from fluxbase.db.named_sql import named_sql
+from fluxbase.db.user_migration_files import MigrationError
 
 SEED_NAME = re.compile(r"(\d+)_([^.]+)\.([^.]+)\.csv")
 LOCK_KEY = 0x666C7578_73656564
 """Advisory lock of seeding ("fluxseed"), so two starts at once do not both see an empty table."""
 
 
-class SeedError(Exception):
+class SeedError(MigrationError):
     """A seed file was refused; the message names the file and says PostgreSQL's reason. Nothing was loaded."""
 
 
