@@ -24,7 +24,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import pgbench
+from benchmarks import layers, pgbench
 from benchmarks.cases import CASES, OWNER
 from benchmarks.record import LOG_ON, install_signer, record, write_csv
 from tests.support.server import Server, free_port, start_server
@@ -179,11 +179,13 @@ def show(
         table.add_column(column, justify="left" if column == "request" else "right")
     titles = {case.name: case.title for case in CASES}
     for row in rows:
+        errors = row["errors"].strip("{}") or "0"
         table.add_row(
             titles[row["case"]], f"{row['ours']:,}", f"{row['bare']:,}", f"{row['pgbench']:,}", f"{row['of_bare']:.0%}",
-            f"{row['of_pgbench']:.0%}", f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", f"{row['bytes']:,}", row["errors"].strip("{}") or "0",
+            f"{row['of_pgbench']:.0%}", f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", f"{row['bytes']:,}", errors,
         )  # fmt: skip
     console.print(table)
+    middleware = layers.measure()
     by_name = {row["case"]: row for row in rows}
     if workers == 1:
         verdicts = [
@@ -191,10 +193,12 @@ def show(
             ("one row by key >= 12% of pgbench", by_name["row"]["of_pgbench"] >= 0.12),
             ("100 rows >= 40% of pgbench", by_name["page"]["of_pgbench"] >= 0.40),
             ("idle under 150 MB without PostgreSQL", idle[0] < 150),
+            ("all middleware <= 20 us", middleware[-1][1] <= 20),
         ]
         for goal, is_met in verdicts:
             console.print(f"  goal: {goal}: {'met' if is_met else 'NOT met'}")
     console.print(f"memory of our processes (PSS): {idle[0]:.0f} MB idle, {after[0]:.0f} MB after the load, {idle[1]} processes")
+    console.print("middleware, CPU us a request: " + ", ".join(f"{line} {cost:.1f}" for line, cost in middleware))
     console.print(f"active stages: {' > '.join(stages())}")
     console.print(
         f"configuration: {digest} (defaults; rate limits off), Python {sys.version.split()[0]}, pgbench with {PGBENCH_CLIENTS} clients"
