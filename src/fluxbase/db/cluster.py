@@ -242,19 +242,22 @@ class Cluster:
             shutil.rmtree(self.pgdata.resolve())  # a first start that was cut before PG_VERSION was complete
         self._place_pgdata()
         password = secrets.token_urlsafe(32)
-        reader, writer = os.pipe()
-        os.write(writer, password.encode() + b"\n")
-        os.close(writer)
+        owner = self._owner()
+        hand_over = self.socket_dir / f"initdb-{os.getpid()}"  # readable for the server's user only, gone after initdb
+        fd = os.open(hand_over, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(fd, password.encode() + b"\n")
+        os.fchown(fd, owner.pw_uid, owner.pw_gid)
+        os.close(fd)
         try:
             done = subprocess.run(
                 [
                     str(self._install() / "bin" / "initdb"), "-D", str(self.pgdata.resolve()), "-U", SUPERUSER, "-A", "scram-sha-256",
-                    "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", f"--pwfile=/dev/fd/{reader}",
+                    "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", f"--pwfile={hand_over}",
                 ],
-                capture_output=True, check=False, pass_fds=(reader,), env=_environment(), cwd="/", **self._run_as(),
+                capture_output=True, check=False, env=_environment(), cwd="/", **self._run_as(),
             )  # fmt: skip
         finally:
-            os.close(reader)
+            hand_over.unlink(missing_ok=True)
         if done.returncode != 0:
             shutil.rmtree(self.pgdata.resolve(), ignore_errors=True)
             text = done.stderr.decode(errors="replace")
