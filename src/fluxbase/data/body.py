@@ -1,0 +1,155 @@
+"""Request bodies: JSON, CSV, form. What reaches PostgreSQL is one JSON text, its keys known and uniform.
+
+Refused with PGRST102: invalid JSON or UTF-8, repeated keys, rows of different keys, NUL (PostgreSQL has no such text),
+nesting over 64.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import orjson
+
+from fluxbase.data.grammar import decode_pairs
+from fluxbase.kernel.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_DEPTH = 64
+_KEY = re.compile(rb'"\s*:')
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Rows as one JSON array text, with their common keys in order of appearance."""
+
+    text: bytes
+    keys: tuple[str, ...]
+    rows: int
+    is_object: bool
+
+
+def refuse(message: str) -> NoReturn:
+    """PGRST102."""
+    raise InvalidInput(message, pgrst="PGRST102", code="bad_body")
+
+
+def parse_rows(body: bytes, content_type: str, *, needs_uniform: bool) -> Payload:
+    """The rows of a write."""
+    media = content_type.split(";", 1)[0].strip().lower()
+    if media in ("", "application/json", "application/vnd.pgrst.object+json", "application/vnd.pgrst.array+json"):
+        return _json_rows(body, needs_uniform=needs_uniform)
+    if media == "text/csv":
+        return _csv_rows(body)
+    if media == "application/x-www-form-urlencoded":
+        fields = dict(decode_pairs(_text(body)))
+        return Payload(orjson.dumps([fields]), tuple(fields), 1, is_object=True)
+    refuse(f"Content-Type not acceptable: {media}")
+
+
+def load_json(body: bytes) -> Any:
+    """Parsed JSON without repeated keys, NUL and excessive depth."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        refuse("Empty or invalid json")
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_too_deep(body):
+        refuse(f"JSON nested deeper than {MAX_DEPTH}")
+    if b"\\u0000" in body and "\0" in _all_text(value):
+        raise InvalidInput("unsupported Unicode escape sequence", sqlstate="22P05", code="nul_in_json")
+    if not _has_unique_keys(body, value):
+        refuse("A JSON object has the same key twice")
+    return value
+
+
+def _is_too_deep(body: bytes) -> bool:
+    depth = 0
+    is_text = is_escaped = False
+    for char in body:
+        if is_text:
+            if is_escaped:
+                is_escaped = False
+            elif char == 0x5C:
+                is_escaped = True
+            elif char == 0x22:
+                is_text = False
+        elif char == 0x22:
+            is_text = True
+        elif char in (0x5B, 0x7B):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif char in (0x5D, 0x7D):
+            depth -= 1
+    return False
+
+
+def _all_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\\u0000", "\0")
+
+
+def _has_unique_keys(body: bytes, value: Any) -> bool:
+    """Every key has a colon behind its closing quote: when there are no more such places than keys, none repeats."""
+    rows = value if isinstance(value, list) else [value]
+    keys = sum(len(row) for row in rows if isinstance(row, dict))
+    if body.count(b":") == keys or len(_KEY.findall(body)) == keys:
+        return True
+    try:
+        json.loads(body, object_pairs_hook=_unique)
+    except KeyError:
+        return False
+    return True
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise KeyError
+    return found
+
+
+def _json_rows(body: bytes, *, needs_uniform: bool) -> Payload:
+    value = load_json(body)
+    if isinstance(value, dict):
+        return Payload(b"[" + body + b"]", tuple(value), 1, is_object=True)
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        refuse("Empty or invalid json")
+    keys = tuple(value[0]) if value else ()
+    if needs_uniform:
+        wanted = value[0].keys() if value else set()
+        if any(row.keys() != wanted for row in value):
+            refuse("All object keys must match")
+    return Payload(body, keys, len(value), is_object=False)
+
+
+def _csv_rows(body: bytes) -> Payload:
+    try:
+        lines = list(csv.reader(io.StringIO(_text(body), newline=""), strict=True))
+    except csv.Error:
+        refuse("Invalid CSV")
+    lines = [line for line in lines if line]
+    if not lines:
+        return Payload(b"[]", (), 0, is_object=False)
+    header, *rows = lines
+    if any(len(row) != len(header) for row in rows) or len(set(header)) != len(header):
+        refuse("All lines must have same number of fields")
+    values: Iterable[dict[str, str | None]] = [
+        {name: None if cell == "NULL" else cell for name, cell in zip(header, row, strict=True)} for row in rows
+    ]
+    return Payload(orjson.dumps(list(values)), tuple(header), len(rows), is_object=False)
+
+
+def _text(body: bytes) -> str:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        refuse("The body is not valid UTF-8")
+    if "\0" in text:
+        refuse("The body has a NUL character")
+    return text

@@ -1,0 +1,223 @@
+"""The schema as planning sees it: built from one catalogue query, immutable, swapped whole.
+
+A relation is *served* only when its rows are protected: a table with row security enabled and forced, a view with the
+invoker's rights, or one on the administrator's list (DESIGN invariant 1, independent of event triggers).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from fluxbase.kernel.ids import is_system_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: ``type`` as SQL writes it, category and name as ``pg_type`` has them."""
+
+    name: str
+    type: str
+    category: str
+    type_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """What one role may do with a relation."""
+
+    select: frozenset[str]
+    has_table_select: bool
+    insert: bool
+    update: bool
+    delete: bool
+
+    @property
+    def any(self) -> bool:
+        """Whether the relation exists for the role at all."""
+        return bool(self.select) or self.insert or self.update or self.delete
+
+
+NOTHING = Privileges(frozenset(), has_table_select=False, insert=False, update=False, delete=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view that may be served, or the row type of a function."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    columns: Mapping[str, Column]
+    primary_key: tuple[str, ...] = ()
+    uniques: tuple[tuple[str, ...], ...] = ()
+    updatable: int = 0
+    privileges: Mapping[str, Privileges] = field(default_factory=dict[str, Privileges])
+
+    def visible(self, role: str) -> frozenset[str]:
+        """Columns the role may read; for it no other column exists."""
+        return self.privileges.get(role, NOTHING).select
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A foreign key between two served relations."""
+
+    name: str
+    source: int
+    target: int
+    source_columns: tuple[str, ...]
+    target_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A function's input."""
+
+    name: str
+    type: str
+    has_default: bool
+    is_variadic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function in an exposed schema."""
+
+    schema: str
+    name: str
+    volatility: str
+    is_set: bool
+    arguments: tuple[Argument, ...]
+    returns: str
+    is_void: bool
+    rows: Relation | None
+    """Columns of the answer when it is composite; None for scalars."""
+    roles: frozenset[str]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """One state of the schema."""
+
+    epoch: int
+    fingerprint: str
+    schemas: tuple[str, ...]
+    relations: dict[tuple[str, str], Relation]
+    by_oid: dict[int, Relation]
+    foreign_keys: list[ForeignKey]
+    functions: dict[tuple[str, str], list[Function]]
+    types: frozenset[str]
+    from_source: dict[int, list[ForeignKey]] = field(default_factory=dict[int, list[ForeignKey]])
+    to_target: dict[int, list[ForeignKey]] = field(default_factory=dict[int, list[ForeignKey]])
+    plans: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    """Compiled shapes; they live and die with the snapshot they were planned on."""
+
+
+def parse_snapshot(raw: bytes, *, schemas: Collection[str], open_relations: Collection[str]) -> Snapshot:
+    """Build a snapshot from the catalogue's JSON, leaving out what is not protected."""
+    data = orjson.loads(raw)
+    exposed = tuple(name for name in schemas if not is_system_schema(name))
+    opened = {entry if "." in entry else f"public.{entry}" for entry in open_relations}
+    relations: dict[tuple[str, str], Relation] = {}
+    for item in data["relations"]:
+        is_safe = item["protected"] if item["kind"] in "rp" else item["kind"] == "v" and item["invoker"]
+        if item["schema"] in exposed and (is_safe or f"{item['schema']}.{item['name']}" in opened):
+            relations[item["schema"], item["name"]] = _relation(item)
+    by_oid = {relation.oid: relation for relation in relations.values()}
+    keys = [
+        ForeignKey(name, source, target, tuple(source_columns), tuple(target_columns))
+        for name, source, target, source_columns, target_columns in data["foreign_keys"]
+        if source in by_oid and target in by_oid
+    ]
+    functions: dict[tuple[str, str], list[Function]] = {}
+    for item in data["functions"]:
+        if item["schema"] in exposed:
+            functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid))
+    content = {name: value for name, value in data.items() if name != "epoch"}
+    fingerprint = hashlib.sha256(orjson.dumps(content)).hexdigest()
+    snapshot = Snapshot(data["epoch"], fingerprint, exposed, relations, by_oid, keys, functions, frozenset(data["types"]))
+    for key in keys:
+        snapshot.from_source.setdefault(key.source, []).append(key)
+        snapshot.to_target.setdefault(key.target, []).append(key)
+    return snapshot
+
+
+def _columns(items: list[list[str]] | None) -> dict[str, Column]:
+    return {name: Column(name, type_, category, type_name) for name, type_, category, type_name in items or []}
+
+
+def _relation(item: dict[str, Any]) -> Relation:
+    primary = next((tuple(columns) for kind, columns in item["keys"] if kind == "p"), ())
+    privileges = {
+        role: Privileges(frozenset(p["select"]), has_table_select=p["all"], insert=p["insert"], update=p["update"], delete=p["delete"])
+        for role, p in (item["privileges"] or {}).items()
+    }
+    uniques = tuple(tuple(columns) for _, columns in item["keys"])
+    return Relation(item["oid"], item["schema"], item["name"], item["kind"], _columns(item["columns"]), primary, uniques, item["updatable"], privileges)
+
+
+def _function(item: dict[str, Any], by_oid: dict[int, Relation]) -> Function:
+    names, modes, types = item["names"] or [], item["modes"], item["types"] or []
+    inputs: list[Argument] = []
+    outputs: dict[str, Column] = {}
+    first_default = item["arguments"] - item["defaults"]
+    for index, type_ in enumerate(types):
+        mode = modes[index] if modes else "i"
+        name = names[index] if index < len(names) else ""
+        if mode in "ibv":
+            inputs.append(Argument(name, type_, len(inputs) >= first_default, mode == "v"))
+        if mode in "obt":
+            outputs[name] = Column(name, type_, "", type_)
+    rows: Relation | None = None
+    if item["return_kind"] == "c":
+        rows = by_oid.get(item["return_relation"]) or Relation(0, item["schema"], item["name"], "t", _columns(item["return_columns"]))
+    elif item["return_name"] == "record":
+        rows = Relation(0, item["schema"], item["name"], "t", outputs)
+    return Function(
+        item["schema"], item["name"], item["volatility"], item["set"], tuple(inputs), item["returns"], item["return_name"] == "void", rows, frozenset(item["roles"])
+    )
+
+
+class SnapshotStore:
+    """Holds the snapshot of each tenant; a reload is swapped in whole, equal ones by fingerprint stay shared."""
+
+    def __init__(self, load: Callable[[Any], Awaitable[Snapshot]]) -> None:
+        self._load = load
+        self._held: dict[Any, Snapshot] = {}
+        self._shared: dict[str, Snapshot] = {}
+        self._loading: dict[Any, asyncio.Task[Snapshot]] = {}
+
+    def held(self, tenant: Any) -> Snapshot | None:
+        """The snapshot at hand."""
+        return self._held.get(tenant)
+
+    async def get(self, tenant: Any) -> Snapshot:
+        """The snapshot, loaded when there is none."""
+        return self._held.get(tenant) or await self.reload(tenant)
+
+    async def reload(self, tenant: Any) -> Snapshot:
+        """Load again; everybody who asks meanwhile waits for the same load."""
+        task = self._loading.get(tenant)
+        if task is None:
+            task = asyncio.ensure_future(self._reload(tenant))
+            self._loading[tenant] = task
+            task.add_done_callback(lambda _: self._loading.pop(tenant, None))
+        return await asyncio.shield(task)
+
+    async def _reload(self, tenant: Any) -> Snapshot:
+        snapshot = await self._load(tenant)
+        old = self._held.get(tenant)
+        if old is not None and old.fingerprint == snapshot.fingerprint:
+            old.epoch = snapshot.epoch  # the same schema under a newer epoch: compiled statements stay good
+            return old
+        self._held[tenant] = snapshot
+        return snapshot

@@ -1,0 +1,53 @@
+-- Everything planning needs, as one JSON value. $1: exposed schemas, $2: client roles.
+with schemas as (select oid, nspname from pg_catalog.pg_namespace where nspname = any ($1::text[])),
+roles as (select rolname from pg_catalog.pg_roles where rolname = any ($2::text[])),
+relations as (
+  select c.oid, s.nspname, c.relname, c.relkind, c.relrowsecurity and c.relforcerowsecurity as is_protected,
+         coalesce(c.reloptions && array['security_invoker=true', 'security_invoker=on', 'security_invoker=1', 'security_invoker=yes'], false) as is_invoker,
+         c.reltype, pg_catalog.pg_relation_is_updatable(c.oid, true) as updatable
+    from pg_catalog.pg_class c join schemas s on s.oid = c.relnamespace
+   where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
+)
+select pg_catalog.json_build_object(
+  'epoch', (select schema_epoch from fluxbase.epoch),
+  'relations', (select coalesce(json_agg(json_build_object(
+     'oid', r.oid::bigint, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'protected', r.is_protected, 'invoker', r.is_invoker,
+     'updatable', r.updatable,
+     'columns', (select coalesce(json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory, t.typname)
+                                 order by a.attnum), '[]')
+                   from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+                  where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped),
+     'keys', (select coalesce(json_agg(json_build_array(con.contype, (select json_agg(a.attname order by k.n)
+                 from unnest(con.conkey) with ordinality k(num, n) join pg_catalog.pg_attribute a on a.attrelid = con.conrelid and a.attnum = k.num))), '[]')
+                from pg_catalog.pg_constraint con where con.conrelid = r.oid and con.contype in ('p', 'u')),
+     'privileges', (select json_object_agg(ro.rolname, json_build_object(
+         'select', (select coalesce(json_agg(a.attname), '[]') from pg_catalog.pg_attribute a where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+                      and pg_catalog.has_column_privilege(ro.rolname, r.oid, a.attnum, 'SELECT')),
+         'all', pg_catalog.has_table_privilege(ro.rolname, r.oid, 'SELECT'),
+         'insert', pg_catalog.has_any_column_privilege(ro.rolname, r.oid, 'INSERT'),
+         'update', pg_catalog.has_any_column_privilege(ro.rolname, r.oid, 'UPDATE'),
+         'delete', pg_catalog.has_table_privilege(ro.rolname, r.oid, 'DELETE'))) from roles ro)
+   ) order by r.nspname, r.relname), '[]') from relations r),
+  'foreign_keys', (select coalesce(json_agg(json_build_array(con.conname, con.conrelid::bigint, con.confrelid::bigint,
+       (select json_agg(a.attname order by k.n) from unnest(con.conkey) with ordinality k(num, n) join pg_catalog.pg_attribute a on a.attrelid = con.conrelid and a.attnum = k.num),
+       (select json_agg(a.attname order by k.n) from unnest(con.confkey) with ordinality k(num, n) join pg_catalog.pg_attribute a on a.attrelid = con.confrelid and a.attnum = k.num))
+       order by con.conname), '[]')
+     from pg_catalog.pg_constraint con join relations f on f.oid = con.conrelid join relations t on t.oid = con.confrelid
+    where con.contype = 'f' and con.conparentid = 0),
+  'functions', (select coalesce(json_agg(json_build_object(
+       'schema', s.nspname, 'name', p.proname, 'volatility', p.provolatile, 'variadic', p.provariadic <> 0, 'set', p.proretset,
+       'defaults', p.pronargdefaults, 'arguments', p.pronargs,
+       'names', p.proargnames, 'modes', p.proargmodes::text[],
+       'types', (select json_agg(pg_catalog.format_type(x.t, null) order by x.n) from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality x(t, n)),
+       'returns', pg_catalog.format_type(p.prorettype, null), 'return_kind', rt.typtype, 'return_name', rt.typname, 'return_relation', rt.typrelid::bigint,
+       'return_columns', (select json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory, t.typname) order by a.attnum)
+           from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid where a.attrelid = rt.typrelid and rt.typrelid <> 0 and a.attnum > 0 and not a.attisdropped),
+       'roles', (select coalesce(json_agg(ro.rolname), '[]') from roles ro where pg_catalog.has_function_privilege(ro.rolname, p.oid, 'EXECUTE'))
+     )), '[]')
+     from pg_catalog.pg_proc p join schemas s on s.oid = p.pronamespace join pg_catalog.pg_type rt on rt.oid = p.prorettype
+    where p.prokind = 'f' and rt.typname not in ('trigger', 'event_trigger')),
+  'types', (select json_agg(distinct t.name) from (
+       select pg_catalog.format_type(oid, null) as name from pg_catalog.pg_type where typnamespace = 'pg_catalog'::regnamespace and typtype in ('b', 'r', 'm') and typname !~ '^_' 
+       union all select typname from pg_catalog.pg_type where typnamespace = 'pg_catalog'::regnamespace and typtype in ('b', 'r', 'm') and typname !~ '^_'
+       union all select ty.typname from pg_catalog.pg_type ty join schemas s on s.oid = ty.typnamespace where ty.typtype in ('e', 'd')) t)
+)::text
