@@ -7,18 +7,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
+import os
+import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.audit.store import record
+from fluxbase.auth.keyring import KeyRings
+from fluxbase.auth.keys import KeyService
+from fluxbase.auth.minter import TokenMinter
+from fluxbase.auth.rules import TokenRules
+from fluxbase.auth.verify import Verifier
 from fluxbase.config import Config, load_config
+from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
+from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, admin_database, login_name, with_database
+from fluxbase.db.session import SystemSessions
+from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.tenancy.registry import TenantRegistry
+from fluxbase.tenancy.store import select_default
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
+    from fluxbase.data.service import DataService
+    from fluxbase.data.snapshot import Snapshot
+    from fluxbase.db.executor import Executor
+    from fluxbase.db.pool import Pools
+    from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.secret import Secret
+    from fluxbase.web.context import App, RequestContext
+
+EMBEDDED_DATABASE = "fluxbase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +61,295 @@ class Target:
     @property
     def owner_conninfo(self) -> str:
         """The administrator: migrations, seeds, psql, dump."""
-        return self.login_conninfo("fluxbase_owner")
+        return self.login_conninfo(OWNER_LOGIN)
+
+
+def target_of(config: Config, master: MasterKey) -> Target:
+    """The embedded cluster of the data directory, or the configured database."""
+
+    def secret_of(login: str) -> Secret:
+        return master.derive_secret(f"login:{login}")
+
+    if config.database.url is None:
+        from fluxbase.db.cluster import Cluster
+
+        info = Cluster(config.data_dir).info()
+        return Target(EMBEDDED_DATABASE, info.conninfo(info.superuser, info.superuser_password, EMBEDDED_DATABASE), info.conninfo, secret_of)
+
+    from fluxbase.db.conninfo import with_login, with_tls
+
+    admin = with_tls(config.database.url.reveal(), require=config.database.require_tls, ca_file=config.database.ca_file)
+    return Target(admin_database(admin), admin, lambda user, password, database: with_database(with_login(admin, user, password.reveal()), database), secret_of)
+
+
+class Program:
+    """All parts of one worker."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
+        self.target = target_of(config, self.master)
+        self.sessions = SystemSessions(lambda _: self.target.login_conninfo(SYSTEM_LOGIN))
+        self.rules = TokenRules.from_config(config, public_url(config))
+        self.keys = KeyService(self.sessions, self.master, self.rules, record)
+        self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
+        self.verifier = Verifier(self.rings, self.rules)
+        self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
+        self._signers: dict[TenantId, IdentitySigner] = {}
+        self._epochs: dict[TenantId, str] = {}
+        self._app: App | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Read the default tenant. Raises Unavailable when the database cannot be reached."""
+        async with self.sessions("main", reason="load the default tenant") as tx:
+            tenant = await select_default(tx)
+        self.registry = TenantRegistry(tenant)
+        await self._load_signer(tenant.id)
+
+    async def _load_signer(self, tenant_id: TenantId) -> None:
+        async with self.sessions(tenant_id, reason="load the identity key") as tx:
+            rows = await tx.fetch("select encode(key, 'hex') from fluxbase.identity_key")
+        self._signers[tenant_id] = IdentitySigner(bytes.fromhex(rows[0][0]))
+
+    async def close(self) -> None:
+        """End connections and background work."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.sessions.close()
+
+    async def mint_access_token(self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None) -> str:
+        """An access token of the default tenant, for tests and for the issues that bring sign-in."""
+        more = dict(claims or {})
+        email = more.pop("email", None)
+        token = await TokenMinter(self.rings, self.rules).access_token(
+            self.registry.default.id, user_id=user_id, role=role, session_id=session_id, email=None if email is None else str(email), extra=more  # type: ignore[arg-type]
+        )
+        return token.reveal() if hasattr(token, "reveal") else str(token)
+
+    # -- the worker -----------------------------------------------------------------------------------------------
+
+    def build_data_plane(self) -> tuple[Pools, Executor, DataService]:
+        """Pools, executor and data service."""
+        from fluxbase.data.service import DataService
+        from fluxbase.data.snapshot import SnapshotStore
+        from fluxbase.db.executor import Executor
+        from fluxbase.db.pool import Pools
+
+        database = self.config.database
+        timeouts = self.config.data.statement_timeout_seconds
+        default = timeouts.get("authenticated", 8.0)
+        self.pools = Pools(
+            lambda name, role: self.target.login_conninfo(login_name(name, role), name),
+            size=database.pool_size,
+            wait_seconds=database.pool_wait_seconds,
+            connect_timeout_seconds=database.connect_timeout_seconds,
+            statement_cache_size=database.statement_cache_size,
+        )
+        self.executor = Executor(
+            self.pools,
+            database_of=lambda tenant_id: self.registry.get(tenant_id).database,
+            signer_of=lambda tenant_id: self._signers[tenant_id],
+            on_epochs=self._on_epochs,
+            timeout_of=lambda role: timeouts.get(role, default),
+        )
+        self.snapshots = SnapshotStore(self._load_snapshot)
+        self.data = DataService(self.executor, self.snapshots, self.config)
+        return self.pools, self.executor, self.data
+
+    def _on_epochs(self, tenant_id: TenantId, epochs: str) -> None:
+        if self._epochs.get(tenant_id) != epochs:
+            self._epochs[tenant_id] = epochs
+            self.rings.note_epoch(tenant_id, int(epochs.split(":")[1]))
+
+    async def _load_snapshot(self, tenant_id: TenantId) -> Snapshot:
+        from importlib.resources import files
+
+        from fluxbase.data.snapshot import parse_snapshot
+        from fluxbase.kernel.ids import CLIENT_ROLES
+
+        text = (files("fluxbase") / "sql" / "catalog" / "snapshot.sql").read_text(encoding="utf-8")
+        data = self.config.data
+        async with self.sessions(tenant_id, reason="load the schema") as tx:
+            rows = await tx.fetch(text, list(data.schemas), [*CLIENT_ROLES, *data.custom_roles])
+        return parse_snapshot(rows[0][0].encode(), schemas=data.schemas, open_relations=data.open_relations)
+
+    def pipeline(self, without: tuple[str, ...] = ()) -> App:
+        """The whole ASGI application; ``without`` names lines a twin of the tests leaves out."""
+        from fluxbase.web.control import ControlPlane
+        from fluxbase.web.native.routes import native_routes
+        from fluxbase.web.native.tables import NativeTables
+        from fluxbase.web.pipeline import Parts, build
+        from fluxbase.web.routing import RouteTable
+        from fluxbase.web.supabase.rest import RestSurface
+        from fluxbase.web.supabase.routes import rest_routes
+
+        limit = self.config.server.bulk_body_limit_bytes
+        routes = [
+            *rest_routes(RestSurface(self.data), body_limit_bytes=limit),
+            *native_routes(NativeTables(self.data), body_limit_bytes=limit),
+            *ControlPlane(self).routes,
+        ]
+        return build(Parts(self.config, RouteTable(routes), self.registry, self.verifier, self._limiter(), _AccessSink(self)), without)
+
+    def _limiter(self) -> Any:
+        from fluxbase.limits.gcra import AddressLimiter
+
+        limits = self.config.limits
+        return AddressLimiter({"data": (limits.data_per_second, 1.0, limits.data_burst), "control": (limits.control_per_minute, 60.0, 0)})
+
+    async def startup(self) -> None:
+        """Everything a worker needs before the first request."""
+        from fluxbase.observe.log import LineWriter, configure
+        from fluxbase.observe.metrics import Metrics, metrics_folder
+
+        configure(self.config.log.level, self.config.log.format)
+        _end_with_parent()
+        self.metrics = Metrics()
+        self.lines = LineWriter(asyncio.get_running_loop().call_later)
+        await self.open()
+        self.build_data_plane()
+        await self.snapshots.get(self.registry.default.id)
+        self._app = self.pipeline()
+        folder = metrics_folder(self.config.data_dir)
+        self._tasks = [asyncio.create_task(self._write_metrics(folder)), asyncio.create_task(self._listen())]
+
+    async def shutdown(self) -> None:
+        """Finish."""
+        await self.close()
+        self.pools.close()
+        self.lines.flush()
+
+    async def _write_metrics(self, folder: Path) -> None:
+        while True:
+            self.metrics.gauges["pool_in_use"] = self.pools.in_use()
+            with contextlib.suppress(OSError):
+                self.metrics.write(folder)
+            await asyncio.sleep(1)
+
+    async def _listen(self) -> None:
+        """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""
+        import psycopg
+
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(self.target.login_conninfo(SYSTEM_LOGIN), autocommit=True) as connection:
+                    await connection.execute("listen pgrst")
+                    async for _ in connection.notifies():
+                        await self.snapshots.reload(self.registry.default.id)
+            except (psycopg.Error, FluxbaseError, OSError):
+                await asyncio.sleep(1)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.startup()
+                except Exception as error:  # noqa: BLE001 - a worker that cannot start says why and ends
+                    import structlog
+
+                    structlog.get_logger("fluxbase.app").error("worker_cannot_start", error=repr(error))
+                    await send({"type": "lifespan.startup.failed", "message": "the worker cannot start"})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    # -- what the control plane asks ----------------------------------------------------------------------------------
+
+    async def is_database_up(self) -> bool:
+        """One trivial query within a second."""
+        try:
+            async with asyncio.timeout(1), self.sessions(self.registry.default.id, reason="health") as tx:
+                await tx.fetch("select 1")
+        except (FluxbaseError, TimeoutError):
+            return False
+        return True
+
+    async def is_ready(self) -> bool:
+        """A snapshot is loaded and the database answers."""
+        return self.snapshots.held(self.registry.default.id) is not None and await self.is_database_up()
+
+    async def jwks(self) -> dict[str, object]:
+        """Public keys of the default tenant."""
+        return await self.verifier.jwks(self.registry.default.id)
+
+    async def status(self) -> dict[str, object]:
+        """For administrators."""
+        held = self.snapshots.held(self.registry.default.id)
+        return {"schema_epoch": held.epoch if held else None, "relations": len(held.relations) if held else 0, "connections_in_use": self.pools.in_use()}
+
+
+class _AccessSink:
+    """A finished request: one line, one count."""
+
+    def __init__(self, program: Program) -> None:
+        self._metrics = program.metrics
+        self._lines = program.lines
+        self._has_lines = program.config.log.access
+
+    def finished(self, method: str, context: RequestContext, duration_seconds: float) -> None:
+        """Called once a request."""
+        from fluxbase.observe.log import access_fields
+
+        self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
+        if self._has_lines:
+            principal = context.principal
+            fields = access_fields(
+                method, context.path, context.status, duration_seconds, request_id=context.request_id, address=context.address,
+                bytes=context.bytes_sent, role=principal.role if principal else None,
+            )  # fmt: skip
+            if context.client_request_id is not None:
+                fields["client_request_id"] = context.client_request_id
+            if context.error_code is not None:
+                fields["error"] = context.error_code
+            self._lines.write(fields)
+
+
+def _end_with_parent() -> None:
+    """A worker whose main process was killed ends too (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def public_url(config: Config) -> str:
+    """The URL clients use: configured, or made of host and port."""
+    if config.server.public_url:
+        return config.server.public_url.rstrip("/")
+    host = "127.0.0.1" if config.server.host in {"0.0.0.0", "::"} else config.server.host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.server.port}"
+
+
+@asynccontextmanager
+async def open_program(data_dir: Path, *, config: Config | None = None) -> AsyncIterator[Program]:
+    """The parts without a listener. The instance must be running (or its database reachable)."""
+    if config is None:
+        from fluxbase.db.instance import Instance
+
+        state = Instance(data_dir).read_state()
+        environ = {**os.environ, **({"FLUXBASE_SERVER_PORT": str(state["port"])} if "port" in state else {})}
+        config = load_config(environ=environ, data_dir=data_dir)
+    program = Program(config)
+    try:
+        await program.open()
+        yield program
+    finally:
+        await program.close()
+
+
+def create() -> Program:
+    """Factory named to granian. Configuration comes from the environment that ``fluxbase start`` prepared."""
+    return Program(load_config())
+
+

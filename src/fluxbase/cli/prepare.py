@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fluxbase.app import Target, open_program, target_of
+from fluxbase import __version__
+from fluxbase.app import EMBEDDED_DATABASE, Target, open_program, public_url, target_of
 from fluxbase.config import Config, ConfigError, load_config
 from fluxbase.crypto.master import MasterKey, MasterKeyError
 from fluxbase.db.cluster import Cluster, ClusterError
 from fluxbase.db.instance import Instance
-from fluxbase.db.provision import ProvisionError, provision
+from fluxbase.db.provision import ProvisionError, ensure_database, provision
 from fluxbase.db.seeds import load_seeds
 from fluxbase.db.user_migrations import MigrationError, apply_pending
 from fluxbase.kernel.errors import FluxbaseError
@@ -54,11 +56,13 @@ def prepare(*, example: Path | None, say: Callable[[str], None]) -> Prepared:
         master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         if config.database.url is None:
             cluster = Cluster(config.data_dir)
-            cluster.start()
+            info = cluster.start()
+            ensure_database(info.conninfo(info.superuser, info.superuser_password, "postgres"), EMBEDDED_DATABASE)
         target = target_of(config, master)
         _provision(config, target, say)
         _migrate(config, target, example, say)
         keys = asyncio.run(_ensure_keys(config))
+        instance.write_state({"pid": os.getpid(), "url": public_url(config), "port": config.server.port, "version": __version__})
         return Prepared(config, instance, cluster, keys)
     except (ClusterError, MasterKeyError, ProvisionError, MigrationError, FluxbaseError) as error:
         if cluster is not None:

@@ -61,6 +61,8 @@ def _say(text: str) -> None:
 
 
 def _banner(config: Config, keys: dict[str, str], seconds: float, *, has_example: bool) -> None:
+    from fluxbase.app import public_url
+
     url = public_url(config)
     lines = [
         "",
@@ -78,16 +80,6 @@ def _banner(config: Config, keys: dict[str, str], seconds: float, *, has_example
         lines += ["", f"  Try:  curl '{url}/rest/v1/airports?select=iata,name&limit=3' -H 'apikey: {keys['publishable_key']}'"]
     sys.stderr.write("\n".join(lines) + "\n\n")
     sys.stderr.flush()
-
-
-def public_url(config: Config) -> str:
-    """The URL clients use: configured, or made of host and port."""
-    if config.server.public_url:
-        return config.server.public_url.rstrip("/")
-    host = config.server.host
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        host = "127.0.0.1"
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.server.port}"
 
 
 def _serve(config: Config, cluster: Cluster | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlencode
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 _IN_URL = ("user", "password", "host", "port", "dbname")
 
@@ -26,3 +26,19 @@ def as_url(conninfo: str) -> str:
         rest["port"] = port
     query = "?" + urlencode(rest, quote_via=quote, safe="/") if rest else ""
     return f"postgresql://{login}@{place}/{quote(parts.get('dbname', ''), safe='')}{query}"
+
+
+def with_login(conninfo: str, user: str, password: str) -> str:
+    """The same place with another login."""
+    return make_conninfo(conninfo, user=user, password=password)
+
+
+def with_tls(conninfo: str, *, require: bool | None, ca_file: str) -> str:
+    """TLS verified, unless the database is behind a socket or on loopback; ``require`` decides when it is set."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}
+    host = parts.get("host", "")
+    is_near = not host or host.startswith(("/", "@")) or host in {"localhost", "127.0.0.1", "::1"}
+    if require is False or (require is None and is_near and "sslmode" not in parts):
+        return conninfo
+    options = {"sslmode": "verify-full", "sslrootcert": ca_file or parts.get("sslrootcert", "system")}
+    return make_conninfo(conninfo, **options)

@@ -25,6 +25,7 @@ API_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-embedder-policy", b"require-corp"),
     (b"cache-control", b"private, no-store"),
+    (b"server", b""),  # granian names itself unless the field is there
 )
 _HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains; preload")
 
