@@ -57,7 +57,7 @@ def test_bad_query_is_refused_on_rest(things: Server, name: str) -> None:
     assert set(body) == {"code", "message", "details", "hint"}
     if code:
         assert body["code"] == code
-    assert "select " not in answer.text.lower() or "select=" in answer.text.lower()
+    assert "json_agg" not in answer.text and " from (" not in answer.text
     assert time.monotonic() - started < 5
 
 

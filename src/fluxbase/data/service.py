@@ -19,7 +19,7 @@ from fluxbase.data.request import DataReply, DataRequest
 from fluxbase.data.shape import Shape, apply_range, fill, shape_of
 from fluxbase.db.executor import Mode
 from fluxbase.db.sql import quote_ident
-from fluxbase.kernel.errors import InvalidInput, MethodNotAllowed, NotAcceptable, StalePlan, Unavailable
+from fluxbase.kernel.errors import FluxbaseError, InvalidInput, MethodNotAllowed, NotAcceptable, StalePlan, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fluxbase.data.snapshot import Function, Relation, Snapshot, SnapshotStore
     from fluxbase.kernel.principal import Principal
 
+_ABOUT_THE_SCHEMA = frozenset({"unknown_table", "unknown_column", "unknown_function", "unknown_type", "no_relationship", "ambiguous", "put_filters"})
 MAX_PLANS = 4096
 NO_LIMIT = 2**62
 Row = tuple[bytes | None, ...]
@@ -71,10 +72,24 @@ class DataService:
             return await self._dispatch(principal, request, snapshot)
         except StalePlan:
             snapshot = await self._snapshots.reload(principal.tenant)
+        except FluxbaseError as error:
+            if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request, snapshot):
+                raise
+            snapshot = await self._snapshots.reload(principal.tenant)
         try:
             return await self._dispatch(principal, request, snapshot)
         except StalePlan:
             raise Unavailable("Could not query the database for the schema cache. Retrying.", pgrst="PGRST002", code="schema_moving") from None
+
+    async def _is_current(self, principal: Principal, request: DataRequest, snapshot: Snapshot) -> bool:
+        """Whether a "there is no such thing" still holds; also refuses a revoked session before it learns anything."""
+        try:
+            await self._executor.run(
+                principal, request.settings, "select 1", (), mode=Mode.PLAIN_READ, deadline=request.deadline, expected_epoch=snapshot.epoch
+            )
+        except StalePlan:
+            return False
+        return True
 
     async def _dispatch(self, principal: Principal, request: DataRequest, snapshot: Snapshot) -> DataReply:
         schema = self._schema(snapshot, request.schema)

@@ -30,4 +30,5 @@ class Limit:
 
 DATA_PLANE = Limit("data", rate=1000, per_seconds=1, burst=100)
 CONTROL_PLANE = Limit("control", rate=100, per_seconds=60, burst=20)
+ADMIN = Limit("admin", rate=100, per_seconds=60, burst=20)
 PROBE = Limit("probe", rate=100, per_seconds=1, burst=100)
