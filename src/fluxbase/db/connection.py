@@ -1,7 +1,8 @@
 """One connection in libpq's pipeline mode: several prepared statements and a Sync in one round trip.
 
-Asynchronous over the event loop's reader; results are held back until the Sync was read, because a deferred constraint
-fails after the rows (DESIGN invariant 4). Statement names begin with random bytes, so SQL cannot guess and replace them.
+Results are held back until the Sync was read, because a deferred constraint fails after the rows (DESIGN invariant 4).
+Statement names begin with random bytes, so SQL cannot guess and replace them. A connection belongs to one database and
+one role for life (invariant 2); at most one request uses it at a time.
 """
 
 from __future__ import annotations
@@ -9,280 +10,372 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import pq
 
+from fluxbase.db import pq as async_pq
 from fluxbase.db.sql import quote_ident
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-Params = "Sequence[bytes | None]"
+    from psycopg.pq.abc import PGconn, PGresult
 
-_TUPLES = pq.ExecStatus.TUPLES_OK
-_COMMAND = pq.ExecStatus.COMMAND_OK
+    from fluxbase.crypto.identity import BoundSigner
+
+    Row = tuple[bytes | None, ...]
+    Batch = Sequence[tuple[str, Sequence[bytes | None] | None]]
+    """Text and parameters of each statement; parameters None: sent without a name, for what must not be kept prepared."""
+    Sent = tuple[str, bytes] | bool
+    """Text and name of a Parse, False for a Close, True for a statement that was run."""
+    Group = tuple[list[Sent], list[PGresult], asyncio.Future[bool] | None]
+    """What belongs to one Sync: sent, received, and who waits (nobody for a cleaning)."""
+
+_TUPLES, _COMMAND, _SYNC = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_SYNC
 _FATAL = pq.ExecStatus.FATAL_ERROR
-_SYNC = pq.ExecStatus.PIPELINE_SYNC
-_ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 _FIELD = pq.DiagnosticField
+_OK = (_TUPLES, _COMMAND)
+_CLOCK = "select current_database()::text, floor(extract(epoch from clock_timestamp()) * 1000)::bigint::text"
+_FEWEST_STATEMENTS = 32
+"""Room for the statements that every request needs, so that a batch never evicts its own."""
+NEVER = float("inf")
 
 
 class ConnectionBroken(Exception):
-    """The connection ended; whether the statement ran is unknown unless nothing was sent."""
+    """The connection ended."""
+
+    def __init__(self, why: str, *, was_sent: bool = True) -> None:
+        super().__init__(why)
+        self.was_sent = was_sent
+        """False when nothing can have been committed: the Sync never left."""
+
+
+class DeadlinePassed(Exception):
+    """The statement outlived its time and must be cancelled."""
 
 
 class StatementError(Exception):
     """PostgreSQL refused a statement."""
 
-    def __init__(self, index: int, result: Any) -> None:
-        super().__init__()
+    def __init__(self, index: int, result: PGresult) -> None:
         self.index = index
         """Which statement of the batch; -1 for the Sync itself (a deferred constraint)."""
         self.sqlstate = _text(result, _FIELD.SQLSTATE) or "XX000"
         self.message = _text(result, _FIELD.MESSAGE_PRIMARY) or ""
         self.detail = _text(result, _FIELD.MESSAGE_DETAIL)
         self.hint = _text(result, _FIELD.MESSAGE_HINT)
+        self.is_raised = _text(result, _FIELD.SOURCE_FUNCTION) == "exec_stmt_raise"
+        """RAISE of PL/pgSQL: whoever wrote the function chose the text."""
+        super().__init__(f"{self.sqlstate} in statement {index}")
 
 
-def _text(result: Any, field: Any) -> str | None:
+def _text(result: PGresult, field: pq.DiagnosticField) -> str | None:
     value = result.error_field(field)
     return None if value is None else value.decode("utf-8", "replace")
 
 
-class Connection:
-    """Belongs to one database and one role for life."""
+def cleaning(role: str) -> Batch:
+    """What takes every trace of a user's SQL out of a session (threat F56). TEMP is revoked, and discarded all the same."""
+    texts = ("reset all", f"set role {quote_ident(role)}", "select pg_advisory_unlock_all()", "unlisten *", "close all", "discard sequences")
+    return tuple((text, ()) for text in (*texts, "discard temp"))
 
-    def __init__(self, pgconn: Any, loop: asyncio.AbstractEventLoop, cache_size: int) -> None:
+
+class Connection:
+    """Sends batches, reads results, knows when it is quiet."""
+
+    __slots__ = (
+        "_cleaning", "_fd", "_groups", "_is_forgetful", "_loop", "_names", "_pg", "_prefix", "_quiet_waiter", "_serial", "_size",
+        "clock_offset_ms", "database", "epochs", "expires_at", "is_broken", "must_replan", "on_break", "on_quiet", "opened_at", "pid",
+        "quiet_since", "role", "role_bytes", "schema_epoch", "signer",
+    )  # fmt: skip
+
+    def __init__(self, pgconn: PGconn, role: str, cache_size: int) -> None:
         self._pg = pgconn
-        self._loop = loop
-        self._fd: int = pgconn.socket
-        self._cache: OrderedDict[str, bytes] = OrderedDict()
-        self._cache_size = cache_size
-        self._prefix = secrets.token_hex(6).encode()
-        self._counter = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._syncs_due = 0
-        self._results: list[Any] = []
-        self.pid = 0
+        self._fd = pgconn.socket
+        self._loop = asyncio.get_running_loop()
+        self._names: OrderedDict[str, bytes] = OrderedDict()
+        self._size = max(_FEWEST_STATEMENTS, cache_size)
+        self._prefix = b"fb_" + secrets.token_hex(8).encode() + b"_"
+        self._serial = 0
+        self._groups: deque[Group] = deque()
+        """What was sent up to each Sync that is still due."""
+        self._cleaning = cleaning(role)
+        self._is_forgetful = False
+        self._quiet_waiter: asyncio.Future[None] | None = None
+        self.role = role
+        self.role_bytes = role.encode()
         self.database = ""
-        self.role = ""
+        self.pid = pgconn.backend_pid
         self.clock_offset_ms = 0
-        self.schema_epoch = b""
+        self.signer: BoundSigner | None = None
+        self.epochs = b""
+        self.schema_epoch: int | None = None
+        """The schema this connection's plans were made for; None before the first request."""
+        self.must_replan = False
+        """Roles, grants or policies changed in a way PostgreSQL's own invalidation may not see."""
+        self.expires_at = NEVER
+        """When the pools' watch gives up on what is under way (monotonic)."""
+        self.opened_at = self.quiet_since = time.monotonic()
         self.is_broken = False
-        self.used_at = time.monotonic()
+        self.on_break: Callable[[Connection], None] | None = None
+        self.on_quiet: Callable[[Connection], None] | None = None
+        """Called once, when nothing is due any more."""
+        self._loop.add_reader(self._fd, self._on_readable)
 
     @classmethod
     async def open(cls, conninfo: str, role: str, *, timeout_seconds: float, cache_size: int) -> Connection:
-        """Connect, take the role, learn pid and clock. Raises ConnectionBroken."""
-        loop = asyncio.get_running_loop()
+        """Connect, take the role, learn database and clock. Raises ConnectionBroken."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                pgconn = await _connect(conninfo.encode(), loop)
-        except (TimeoutError, OSError) as error:
-            raise ConnectionBroken(str(error)) from error
-        pgconn.nonblocking = 1
-        pgconn.enter_pipeline_mode()
-        connection = cls(pgconn, loop, cache_size)
-        loop.add_reader(connection._fd, connection._on_readable)
-        connection.role = role
-        try:
-            before = time.time()
-            rows = await connection.run(
-                [
-                    (f"set role {quote_ident(role)}", ()),
-                    ("select pg_backend_pid()::text, current_database()::text, floor(extract(epoch from clock_timestamp())*1000)::bigint::text", ()),
-                ]
-            )
-        except StatementError as error:
-            connection.close()
-            raise ConnectionBroken(error.message) from error
-        pid, database, clock = rows[1]
-        connection.pid = int(pid or b"0")
-        connection.database = (database or b"").decode()
-        connection.clock_offset_ms = int(clock or b"0") - int((before + time.time()) * 500)
+                connection = cls(await async_pq.connect(conninfo), role, cache_size)
+                try:
+                    await connection.run(((f"set role {quote_ident(role)}", ()),))
+                    await connection.read_clock()
+                except BaseException:
+                    connection.close()
+                    raise
+        except (TimeoutError, OSError, StatementError) as error:
+            raise ConnectionBroken(f"cannot connect: {type(error).__name__}", was_sent=False) from error
         return connection
 
-    async def run(self, batch: Sequence[tuple[str, Sequence[bytes | None]]], after: Sequence[tuple[str, Sequence[bytes | None]]] = ()) -> list[tuple[bytes | None, ...]]:
-        """One round trip: every statement of ``batch``, then Sync: one transaction. First row of each result.
+    async def read_clock(self) -> None:
+        """Learn how far the database's clock is from ours: identities expire by the database's."""
+        before = time.time()
+        ((database, clock),) = await self.run(((_CLOCK, ()),))
+        self.database = (database or b"").decode()
+        self.clock_offset_ms = int(clock or b"0") - int((before + time.time()) * 500)
 
-        ``after`` is a second transaction, sent along; its results are read before the connection is free again, without
-        keeping the caller waiting. Raises StatementError or ConnectionBroken.
-        """
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is under way."""
+        return not self._groups
+
+    async def quieted(self) -> None:
+        """Wait until nothing is under way. Raises ConnectionBroken."""
+        if self._groups and not self.is_broken:
+            self._quiet_waiter = self._loop.create_future()
+            await self._quiet_waiter
         if self.is_broken:
             raise ConnectionBroken("closed")
-        self._results = []
-        prepared = self._send_all(batch, after)
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-        return self._read_rows(prepared, len(batch))
 
-    def _send_all(self, batch: Sequence[tuple[str, Sequence[bytes | None]]], after: Sequence[tuple[str, Sequence[bytes | None]]]) -> list[tuple[int, str | None]]:
+    # -- sending ----------------------------------------------------------------------------------------------------
+
+    async def run(self, batch: Batch, *, is_cleaned: bool = False) -> list[Row]:
+        """One round trip: every statement of ``batch``, then Sync: one transaction. First row of each result.
+
+        ``is_cleaned`` sends the cleaning along as a second transaction; its results do not keep the caller waiting.
+        Raises StatementError, ConnectionBroken or DeadlinePassed.
+        """
+        if self.is_broken or self._groups:
+            raise ConnectionBroken("closed or busy", was_sent=False)
+        waiter: asyncio.Future[bool] = self._loop.create_future()
+        sent: list[Sent] = []
+        results: list[PGresult] = []
+        self._send((sent, results, waiter), batch, self._cleaning if is_cleaned else ())
+        if not await waiter:
+            raise _error_of(sent, results)
+        if len(sent) != len(batch):
+            results = [result for is_run, result in zip(sent, results, strict=True) if is_run is True]
+        return [
+            tuple([result.get_value(0, column) for column in range(result.nfields)]) if result.ntuples else () for result in results
+        ]  # fmt: skip
+
+    def clean(self, first: Batch = ()) -> None:
+        """Send ``first`` and the cleaning without waiting; ``on_quiet`` or ``on_break`` tells the end."""
+        if not self.is_broken:
+            self._send(None, (), (*first, *self._cleaning))
+
+    def preamble(self) -> Batch:
+        """What must precede the next batch: plans or statements that are no longer trusted are dropped first."""
+        if self._is_forgetful:
+            self._is_forgetful = self.must_replan = False
+            self._names.clear()
+            return (("deallocate all", None),)
+        self.must_replan = False
+        return (("discard plans", None),)
+
+    @property
+    def needs_preamble(self) -> bool:
+        """Whether ``preamble`` has something to say."""
+        return self.must_replan or self._is_forgetful
+
+    def _send(self, group: Group | None, batch: Batch, after: Batch) -> None:
         pg = self._pg
-        prepared: list[tuple[int, str | None]] = []
+        is_synced = False
         try:
-            for index, (sql, params) in enumerate(batch):
-                name = self._cache.get(sql)
-                if name is None:
-                    self._counter += 1
-                    name = b"%s%d" % (self._prefix, self._counter)
-                    pg.send_prepare(name, sql.encode())
-                    prepared.append((index, sql))
-                    self._cache[sql] = name
-                else:
-                    self._cache.move_to_end(sql)
-                pg.send_query_prepared(name, params or None)
-                prepared.append((index, None))
-            pg.pipeline_sync()
-            self._syncs_due = 1
-            if after:
-                for sql, params in after:
-                    pg.send_query_params(sql.encode(), params or None)
+            if group is not None:
+                self._groups.append(group)
+                self._put(pg, group[0], batch)
+                is_synced = True
                 pg.pipeline_sync()
-                self._syncs_due = 2
-            self._flush()
-        except Exception as error:
-            self._break()
-            raise ConnectionBroken(str(error)) from error
-        return prepared
+            if after:
+                second: Group = ([], [], None)
+                self._groups.append(second)
+                self._put(pg, second[0], after)
+                pg.pipeline_sync()
+            if pg.flush():
+                self._loop.add_writer(self._fd, self._on_writable)
+        except psycopg.Error as error:
+            if group is not None and group[2] is not None:
+                group[2].cancel()
+            self._break("cannot send")
+            raise ConnectionBroken("cannot send", was_sent=is_synced) from error
 
-    def _flush(self) -> None:
-        if self._pg.flush() == 1:
-            self._loop.add_writer(self._fd, self._on_writable)
+    def _put(self, pg: PGconn, sent: list[Sent], batch: Batch) -> None:
+        names = self._names
+        for text, params in batch:
+            if params is None:
+                pg.send_query_params(text.encode(), None)
+            else:
+                name = names.get(text)
+                if name is None:
+                    name = self._prepare(pg, sent, text)
+                else:
+                    names.move_to_end(text)
+                pg.send_query_prepared(name, params)
+            sent.append(True)
+
+    def _prepare(self, pg: PGconn, sent: list[Sent], text: str) -> bytes:
+        self._serial += 1
+        name = b"%s%d" % (self._prefix, self._serial)
+        pg.send_prepare(name, text.encode())
+        sent.append((text, name))
+        self._names[text] = name
+        while len(self._names) > self._size:
+            _, oldest = self._names.popitem(last=False)
+            pg.send_close_prepared(oldest)
+            sent.append(False)
+        return name
 
     def _on_writable(self) -> None:
         try:
-            if self._pg.flush() == 0:
+            if not self._pg.flush():
                 self._loop.remove_writer(self._fd)
-        except Exception:  # noqa: BLE001 - whatever libpq says, the connection is over
-            self._break()
+        except psycopg.Error:
+            self._break("cannot send")
+
+    # -- reading ----------------------------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
         pg = self._pg
+        groups = self._groups
         try:
             pg.consume_input()
-            while self._syncs_due and not pg.is_busy():
+            if not groups:
+                self._idle_input(pg)
+                return
+            while not pg.is_busy():
                 result = pg.get_result()
                 if result is None:
+                    self._break("ended by the server")
+                    return
+                if result.status != _SYNC:
+                    groups[0][1].append(result)
+                    pg.get_result()  # every result is followed by a None, which is there already
                     continue
-                status = result.status
-                if status == _SYNC:
-                    self._syncs_due -= 1
-                    if self._waiter is not None and not self._waiter.done():
-                        self._waiter.set_result(None)
-                    if self._syncs_due == 0 and self._idle is not None and not self._idle.done():
-                        self._idle.set_result(None)
-                elif self._waiter is not None and not self._waiter.done():
-                    self._results.append(result)
-            if pg.status == pq.ConnStatus.BAD:
-                self._break()
-        except Exception:  # noqa: BLE001 - whatever libpq says, the connection is over
-            self._break()
+                sent, results, waiter = groups.popleft()
+                is_well = bool(results) and results[-1].status in _OK
+                if not is_well:
+                    self._learn(sent, results)
+                if waiter is None:
+                    if not is_well:
+                        self._break("the cleaning failed")
+                        return
+                elif not waiter.done():
+                    waiter.set_result(is_well)
+                if not groups:
+                    self._quiet()
+                    return
+        except psycopg.Error:
+            self._break("cut")
 
-    _idle: asyncio.Future[None] | None = None
+    def _idle_input(self, pg: PGconn) -> None:
+        """Bytes nobody asked for: notifications (dropped, LISTEN is not ours here), notices, or the server's farewell."""
+        pg.is_busy()
+        while pg.notifies() is not None:
+            pass
+        if pg.status == pq.ConnStatus.BAD:
+            self._break("ended by the server")
 
-    async def settled(self) -> None:
-        """Wait until nothing is under way (the second transaction included). Raises ConnectionBroken."""
-        if self._syncs_due and not self.is_broken:
-            self._idle = self._loop.create_future()
-            try:
-                await self._idle
-            finally:
-                self._idle = None
-        if self.is_broken:
-            raise ConnectionBroken("closed")
+    def _learn(self, sent: list[Sent], results: list[PGresult]) -> None:
+        """After an error: forget the statements whose Parse was refused or skipped, and all when somebody deallocated ours."""
+        for position, item in enumerate(sent):
+            if isinstance(item, tuple) and (position >= len(results) or results[position].status != _COMMAND):
+                self._names.pop(item[0], None)
+        if any(result.status == _FATAL and _text(result, _FIELD.SQLSTATE) in ("26000", "42P05") for result in results):
+            self._is_forgetful = True
 
-    @property
-    def is_settled(self) -> bool:
-        """Nothing is under way."""
-        return self._syncs_due == 0
+    def _quiet(self) -> None:
+        waiter, self._quiet_waiter = self._quiet_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        callback, self.on_quiet = self.on_quiet, None
+        if callback is not None:
+            callback(self)
 
-    def _read_rows(self, sent: list[tuple[int, str | None]], count: int) -> list[tuple[bytes | None, ...]]:
-        rows: list[tuple[bytes | None, ...]] = [()] * count
-        error: StatementError | None = None
-        for position, result in enumerate(self._results):
-            index, preparing = sent[position] if position < len(sent) else (-1, None)
-            status = result.status
-            if status == _FATAL and error is None:
-                error = StatementError(index, result)
-            if status in (_FATAL, _ABORTED) and preparing is not None:
-                self._cache.pop(preparing, None)
-            if status == _TUPLES and preparing is None and result.ntuples:
-                rows[index] = tuple(result.get_value(0, column) for column in range(result.nfields))
-        self._results = []
-        if error is not None:
-            if error.sqlstate == "26000":  # somebody deallocated our statements: forget them all
-                self._cache.clear()
-            raise error
-        return rows
+    # -- ending -----------------------------------------------------------------------------------------------------
 
-    def overdue_statements(self) -> list[str]:
-        """Statements beyond the cache's size, forgotten here; the caller sends the DEALLOCATEs along."""
-        statements: list[str] = []
-        while len(self._cache) > self._cache_size:
-            _, name = self._cache.popitem(last=False)
-            statements.append(f'deallocate "{name.decode()}"')
-        return statements
+    def expire(self) -> None:
+        """Tell the waiting request that its time is over; what runs is still to be cancelled."""
+        for _, _, waiter in self._groups:
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(DeadlinePassed())
 
-    def forget_statements(self) -> list[str]:
-        """All statements, because roles, grants or policies changed."""
-        self._cache.clear()
-        return ["deallocate all"]
+    async def recover(self) -> None:
+        """After a deadline or a client that left: cancel, drain, clean. Raises ConnectionBroken; the caller then closes.
 
-    async def cancel(self) -> None:
-        """Ask PostgreSQL to stop what runs, and wait until that is acknowledged and the line is quiet."""
-        cancel = self._pg.get_cancel()
-        await self._loop.run_in_executor(None, cancel.cancel)
-        async with asyncio.timeout(2):
-            await self.settled()
+        A cancel that arrives late would hit the next request: the cleaning is the barrier that takes it instead.
+        """
+        try:
+            async with asyncio.timeout(_RECOVERY_SECONDS):
+                if self._groups:
+                    await async_pq.cancel(self._pg)
+                    await self.quieted()
+                for _ in range(_BARRIERS):
+                    try:
+                        await self.run((("rollback", ()), *self._cleaning))
+                    except StatementError as error:
+                        if error.sqlstate != "57014":
+                            raise
+                    else:
+                        return
+        except (TimeoutError, OSError, StatementError, psycopg.Error) as error:
+            raise ConnectionBroken("not recovered") from error
+        raise ConnectionBroken("not recovered")
 
-    def _break(self) -> None:
+    def close(self) -> None:
+        """End the connection."""
+        self._break("closed")
+
+    def _break(self, why: str) -> None:
         if self.is_broken:
             return
         self.is_broken = True
         self._loop.remove_reader(self._fd)
         self._loop.remove_writer(self._fd)
-        self._syncs_due = 0
         self._pg.finish()
-        for future in (self._waiter, self._idle):
+        waiters = [waiter for _, _, waiter in self._groups]
+        self._groups.clear()
+        for future in (*waiters, self._quiet_waiter):
             if future is not None and not future.done():
-                future.set_exception(ConnectionBroken("the connection was cut"))
-
-    def close(self) -> None:
-        """End the connection."""
-        self._break()
+                future.set_exception(ConnectionBroken(why))
+        if self.on_break is not None:
+            self.on_break(self)
 
 
-async def _connect(conninfo: bytes, loop: asyncio.AbstractEventLoop) -> Any:
-    pgconn = pq.PGconn.connect_start(conninfo)
-    try:
-        while True:
-            if pgconn.status == pq.ConnStatus.BAD:
-                raise OSError(pgconn.get_error_message())
-            state = pgconn.connect_poll()
-            if state == pq.PollingStatus.OK:
-                return pgconn
-            if state == pq.PollingStatus.FAILED:
-                raise OSError(pgconn.get_error_message())
-            await _ready(loop, pgconn.socket, is_reading=state == pq.PollingStatus.READING)
-    except BaseException:
-        pgconn.finish()
-        raise
+_RECOVERY_SECONDS = 3.0
+_BARRIERS = 3
 
 
-async def _ready(loop: asyncio.AbstractEventLoop, fd: int, *, is_reading: bool) -> None:
-    future = loop.create_future()
-
-    def done() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    (loop.add_reader if is_reading else loop.add_writer)(fd, done)
-    try:
-        await future
-    finally:
-        (loop.remove_reader if is_reading else loop.remove_writer)(fd)
+def _error_of(sent: list[Sent], results: list[PGresult]) -> StatementError:
+    """The first error of a batch; statements are counted as the caller gave them, a Parse belongs to its statement."""
+    index = 0
+    for position, result in enumerate(results):
+        if result.status == _FATAL:
+            return StatementError(index if position < len(sent) else -1, result)
+        if position < len(sent) and sent[position] is True:
+            index += 1
+    return StatementError(-1, results[-1])

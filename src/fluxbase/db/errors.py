@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """SQLSTATE → declared error; the only place that reads PostgreSQL's diagnostics (STYLE 2c).
 
 Row values never leave: DETAIL is dropped except where the schema's owner raised the error himself, and a value quoted
@@ -21,8 +23,13 @@ _QUOTED_VALUE = re.compile(r': "((?:[^"]|"")*)"')
 _CONSTANT = "The database could not do this."
 
 
+def nul_refused() -> FluxbaseError:
+    """A NUL character in a value: PostgreSQL's own words for it (libpq would cut the value silently)."""
+    return DatabaseError('invalid byte sequence for encoding "UTF8": 0x00', sqlstate="22021")
+
+
 def translate(
-    sqlstate: str, message: str, detail: str | None, hint: str | None, params: Sequence[str | bytes | None] = ()
+    sqlstate: str, message: str, detail: str | None, hint: str | None, params: Sequence[str | bytes | None] = (), *, is_raised: bool = False
 ) -> FluxbaseError:
     """The error a client may see."""
     if sqlstate == "FB001":

@@ -1,40 +1,40 @@
 """One round trip: who asks, whether they still may, and the statement (DESIGN section 2, invariants 2 to 5).
 
 The settings statement and the statement travel in one pipeline and are one transaction; nothing is answered before the
-Sync was read. After anything but a plain read the connection is cleaned in a second transaction sent along.
+Sync was read. After anything but a plain read the session is cleaned by a second transaction that is sent along.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import Connection, ConnectionBroken, StatementError
-from fluxbase.db.errors import translate
-from fluxbase.db.sql import array_literal, quote_ident
-from fluxbase.kernel.errors import DeadlineExceeded, Unavailable
+from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
+from fluxbase.db.errors import nul_refused, translate
+from fluxbase.db.settings import RequestSettings, deny_array
+from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fluxbase.crypto.identity import IdentitySigner
+    from fluxbase.db.connection import Batch, Connection
     from fluxbase.db.pool import Pool, Pools
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
 
-IDENTITY_LIFE_MS = 2000
+__all__ = ["Executor", "Mode", "RequestSettings", "Row"]
 
-SETTINGS = (
-    "select set_config('role',$1,true),set_config('request.jwt.claims',$2,true),set_config('fluxbase.identity',$3,true),"
-    "set_config('request.method',$4,true),set_config('request.path',$5,true),set_config('request.headers',$6,true),"
-    "set_config('request.cookies',$7,true),set_config('response.headers','',true),set_config('response.status','',true),"
-    "set_config('search_path',$8,true),set_config('statement_timeout',$9,true),set_config('app.current_tenant_id',$10,true),"
-    "set_config('timezone',coalesce($11,current_setting('timezone')),true),set_config('transaction_read_only',$12,true),"
-    "fluxbase.admit($13::text[],$14::bigint)"
-)
+IDENTITY_LIFE_MS = 2000
+GRACE_SECONDS = 0.3
+"""PostgreSQL's own statement_timeout comes first; our watch is for a server that does not answer at all."""
+_BEGIN: Batch = (("begin", ()),)
+_COMMIT: Batch = (("commit", ()),)
+_ROLLBACK: Batch = (("rollback", ()),)
+
+Row = tuple[bytes | None, ...]
 
 
 class Mode(Enum):
@@ -43,21 +43,6 @@ class Mode(Enum):
     PLAIN_READ = "plain_read"
     FUNCTION_READ = "function_read"
     WRITE = "write"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestSettings:
-    """The ``request.*`` settings, all set on every request."""
-
-    method: str
-    path: str
-    headers_json: str
-    cookies_json: str
-    search_path: str
-    timezone: str | None = None
-
-
-Row = "tuple[bytes | None, ...]"
 
 
 class Executor:
@@ -88,147 +73,159 @@ class Executor:
         mode: Mode,
         deadline: float,
         expected_epoch: int = -1,
-        verdict: Callable[[tuple[bytes | None, ...]], bool] | None = None,
-    ) -> tuple[bytes | None, ...]:
-        """The first row of the statement. ``verdict`` decides between COMMIT and ROLLBACK; what it raises is raised after the rollback.
+        verdict: Callable[[Row], bool] | None = None,
+        rollback: bool = False,
+    ) -> Row:
+        """The first row of the statement.
 
-        Raises DatabaseError, Revoked, StalePlan, Unavailable or DeadlineExceeded.
+        ``verdict`` decides between COMMIT and ROLLBACK; what it raises is raised after the rollback. ``rollback``
+        undoes in any case. Raises DatabaseError, Revoked, StalePlan, Unavailable or DeadlineExceeded.
         """
-        values = [value.encode() if isinstance(value, str) else value for value in params]
+        values = [value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in params]
+        for value in values:
+            if value is not None and b"\0" in value:  # libpq would cut the value there
+                raise nul_refused()
         pool = self._pools.of(self._database_of(principal.tenant), principal.role)
-        for attempt in (1, 2):
-            connection = await pool.acquire(deadline)
+        is_last = False
+        while True:
+            connection = pool.take() or await pool.acquire(deadline)
             try:
-                return await self._attempt(pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch, verdict)
-            except ConnectionBroken:
-                # Whether a write ran is unknown once it was sent: only reads are asked again.
-                if attempt == 2 or mode is Mode.WRITE:
+                if verdict is None and not rollback:
+                    return await self._in_one_trip(pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch)
+                return await self._judged(pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch, verdict)
+            except ConnectionBroken as broken:
+                # Whether a write was committed is unknown once its Sync was sent: only reads are asked again.
+                if is_last or (broken.was_sent and mode is Mode.WRITE):
                     raise Unavailable("The database connection was lost.", pgrst="PGRST001", code="connection_lost") from None
             except StatementError as error:
-                if attempt == 1 and (error.sqlstate == "26000" or (error.index == 0 and error.sqlstate == "42501")):
-                    continue  # nothing ran: statements were deallocated, or a role was left behind; the connection is dealt with
-                raise translate(error.sqlstate, error.message, error.detail, error.hint, values) from None
-        raise Unavailable("The database connection was lost.", pgrst="PGRST001", code="connection_lost")
+                # Nothing ran: our statements had been deallocated, or a role was left behind (that connection is closed).
+                if is_last or not (error.sqlstate == "26000" or (error.sqlstate == "42501" and error.index == 0)):
+                    raise translate(error.sqlstate, error.message, error.detail, error.hint, values, is_raised=error.is_raised) from None
+            is_last = True
 
-    async def _attempt(
+    async def _in_one_trip(
         self, pool: Pool, connection: Connection, principal: Principal, settings: RequestSettings, sql: str, values: list[bytes | None],
-        mode: Mode, deadline: float, expected_epoch: int, verdict: Callable[[tuple[bytes | None, ...]], bool] | None,
-    ) -> tuple[bytes | None, ...]:  # fmt: skip
-        remaining = min(deadline - time.monotonic(), self._timeout_of(principal.role))
-        if remaining <= 0:
+        mode: Mode, deadline: float, expected_epoch: int,
+    ) -> Row:  # fmt: skip
+        batch: list[tuple[str, Sequence[bytes | None] | None]] = []
+        try:
+            self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
+            before = len(batch) - 1
+            batch.append((sql, values))
+            rows = await connection.run(batch, is_cleaned=mode is not Mode.PLAIN_READ)
+        except StatementError as error:
+            error.index -= before
+            self._after_error(pool, connection, error)
+            raise
+        except DeadlinePassed:
+            pool.recover(connection)
+            raise _too_late() from None
+        except BaseException:
+            pool.recover(connection) if not connection.is_quiet else pool.release(connection)
+            raise
+        pool.release(connection)
+        self._note_epochs(connection, principal.tenant, rows[before][-1])
+        return rows[-1]
+
+    async def _judged(
+        self, pool: Pool, connection: Connection, principal: Principal, settings: RequestSettings, sql: str, values: list[bytes | None],
+        mode: Mode, deadline: float, expected_epoch: int, verdict: Callable[[Row], bool] | None,
+    ) -> Row:  # fmt: skip
+        batch: list[tuple[str, Sequence[bytes | None] | None]] = list(_BEGIN)
+        try:
+            self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
+            before = len(batch) - 1
+            batch.append((sql, values))
+            try:
+                rows = await connection.run(batch)
+            except ConnectionBroken as broken:
+                broken.was_sent = False  # COMMIT was not sent, so nothing was kept
+                raise
+            is_kept = verdict is not None and verdict(rows[-1])
+            if is_kept:
+                await connection.run(_COMMIT, is_cleaned=True)
+        except StatementError as error:
+            error.index -= before
+            if connection.is_quiet:
+                connection.clean(_ROLLBACK)
+            self._after_error(pool, connection, error)
+            raise
+        except DeadlinePassed:
+            pool.recover(connection)
+            raise _too_late() from None
+        except FluxbaseError:
+            connection.clean(_ROLLBACK)
             pool.release(connection)
-            raise DeadlineExceeded("The request's time is over.", code="deadline_exceeded")
-        first = (SETTINGS, self._settings(connection, principal, settings, mode, remaining, expected_epoch))
-        has_clean_state = True
-        timer = connection._loop.call_later(remaining + 0.5, self._expire, connection)  # noqa: SLF001 - same package
-        try:
-            if verdict is None:
-                rows = await connection.run([first, (sql, values)], self._after(connection, mode))
-                self._on_epochs(principal.tenant, (rows[0][-1] or b"").decode())
-                return rows[1]
-            return await self._with_verdict(connection, principal, first, sql, values, verdict)
-        except StatementError as error:
-            has_clean_state = not (error.index == 0 and error.sqlstate == "42501")
             raise
-        except asyncio.CancelledError:
-            has_clean_state = False
+        except BaseException:
+            pool.recover(connection)
             raise
-        finally:
-            timer.cancel()
-            self._give_back(pool, connection, is_reusable=has_clean_state)
+        if not is_kept:
+            connection.clean(_ROLLBACK)
+        pool.release(connection)
+        self._note_epochs(connection, principal.tenant, rows[before][-1])
+        return rows[-1]
 
-    async def _with_verdict(
-        self, connection: Connection, principal: Principal, first: tuple[str, list[bytes | None]], sql: str, values: list[bytes | None],
-        verdict: Callable[[tuple[bytes | None, ...]], bool],
-    ) -> tuple[bytes | None, ...]:  # fmt: skip
-        try:
-            rows = await connection.run([("begin", ()), first, (sql, values)])
-        except StatementError as error:
-            error.index -= 1
-            await connection.run([("rollback", ())], self._after(connection, Mode.WRITE))
-            raise
-        is_kept = False
-        try:
-            is_kept = verdict(rows[2])
-        finally:
-            await connection.run([("commit" if is_kept else "rollback", ())], self._after(connection, Mode.WRITE))
-        self._on_epochs(principal.tenant, (rows[1][-1] or b"").decode())
-        return rows[2]
-
-    def _settings(
-        self, connection: Connection, principal: Principal, settings: RequestSettings, mode: Mode, remaining: float, expected_epoch: int
-    ) -> list[bytes | None]:
-        expires_ms = int(time.time() * 1000) + connection.clock_offset_ms + IDENTITY_LIFE_MS
-        proof = self._signer_of(principal.tenant).sign(connection.database, principal.role, connection.pid, expires_ms, principal.claims_json)
-        return [
-            principal.role.encode(),
-            principal.claims_json.encode(),
-            proof.encode(),
+    def _open(
+        self, batch: list[tuple[str, Sequence[bytes | None] | None]], connection: Connection, principal: Principal, settings: RequestSettings,
+        mode: Mode, deadline: float, expected_epoch: int,
+    ) -> None:  # fmt: skip
+        """What precedes the statement: distrusted plans dropped, then the settings."""
+        now = time.monotonic()
+        remaining = min(deadline - now, self._timeout_of(principal.role))
+        if remaining <= 0:
+            raise _too_late()
+        connection.expires_at = now + remaining + GRACE_SECONDS
+        if connection.schema_epoch != expected_epoch and connection.schema_epoch is not None and expected_epoch >= 0:
+            connection.must_replan = True
+            connection.schema_epoch = expected_epoch
+        if connection.needs_preamble:
+            batch.extend(connection.preamble())
+        signer = self._signer_of(principal.tenant)
+        bound = connection.signer
+        if bound is None or bound.signer is not signer:
+            bound = connection.signer = signer.bind(connection.database, connection.role, connection.pid)
+        claims = principal.claims_json.encode()
+        path = settings.path.encode("utf-8", "replace")
+        params: list[bytes | None] = [
+            claims,
+            bound.sign(int(time.time() * 1000) + connection.clock_offset_ms + IDENTITY_LIFE_MS, claims),
             settings.method.encode(),
-            settings.path.encode(),
+            path if b"\0" not in path else path.replace(b"\0", b"%00"),
             settings.headers_json.encode(),
             settings.cookies_json.encode(),
             settings.search_path.encode(),
-            b"%d" % max(1, int(remaining * 1000)),
             principal.tenant.encode(),
-            None if settings.timezone is None else settings.timezone.encode(),
+            b"%d" % max(1, int(remaining * 1000)),
             b"off" if mode is Mode.WRITE else b"on",
-            array_literal(principal.deny_keys).encode(),
+            connection.role_bytes,
+            deny_array(principal.deny_keys),
             b"%d" % expected_epoch,
         ]
+        if settings.timezone is not None or settings.extra:
+            params += settings.more()
+        batch.append((settings.statement, params))
+        self._pools.watch()
 
-    @staticmethod
-    def _after(connection: Connection, mode: Mode) -> list[tuple[str, tuple[()]]]:
-        """The second transaction: what SQL of a user may have left in the session."""
-        statements = connection.overdue_statements()
-        if mode is not Mode.PLAIN_READ:
-            statements += ["reset all", f"set role {quote_ident(connection.role)}", "select pg_advisory_unlock_all()", "unlisten *", "close all"]
-        return [(text, ()) for text in statements]
-
-    @staticmethod
-    def _expire(connection: Connection) -> None:
-        """PostgreSQL did not keep its own statement_timeout: cancel from outside, and end the connection if even that hangs."""
-        if connection.is_settled or connection.is_broken:
+    def _note_epochs(self, connection: Connection, tenant: TenantId, epochs: bytes | None) -> None:
+        """Plans of a connection belong to one schema epoch; whoever keeps keys and snapshots hears of a change."""
+        if epochs is None or epochs == connection.epochs:
             return
-        task = asyncio.ensure_future(connection.cancel())
-        task.add_done_callback(lambda done: connection.close() if done.exception() is not None else None)
+        schema_epoch = int(epochs.split(b":", 1)[0])
+        if connection.schema_epoch not in (None, schema_epoch) and not connection.must_replan:
+            connection.must_replan = True
+        connection.schema_epoch = schema_epoch
+        connection.epochs = epochs
+        self._on_epochs(tenant, epochs.decode())
 
     @staticmethod
-    def _give_back(pool: Pool, connection: Connection, *, is_reusable: bool) -> None:
-        """Back to the pool only when quiet; a cancelled one only after the cancel was acknowledged."""
-        if connection.is_broken:
-            pool.release(connection)
-        elif not is_reusable:
-            _background(_cancel_and_close(pool, connection))
-        elif connection.is_settled:
-            pool.release(connection)
+    def _after_error(pool: Pool, connection: Connection, error: StatementError) -> None:
+        """Refused before anybody was admitted: not by the deny list but by missing rights, so the role is not what it must be."""
+        if error.index == 0 and error.sqlstate == "42501":
+            connection.close()
         else:
-            _background(_release_when_quiet(pool, connection))
+            pool.release(connection)
 
 
-_tasks: set[asyncio.Task[None]] = set()
-
-
-def _background(coroutine: object) -> None:
-    task: asyncio.Task[None] = asyncio.ensure_future(coroutine)  # type: ignore[arg-type]
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
-
-
-async def _release_when_quiet(pool: Pool, connection: Connection) -> None:
-    try:
-        async with asyncio.timeout(5):
-            await connection.settled()
-    except (ConnectionBroken, TimeoutError):
-        connection.close()
-    pool.release(connection)
-
-
-async def _cancel_and_close(pool: Pool, connection: Connection) -> None:
-    try:
-        if not connection.is_settled:
-            await connection.cancel()
-    except (ConnectionBroken, TimeoutError, OSError):
-        pass
-    connection.close()
-    pool.release(connection)
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("canceling statement due to statement timeout", sqlstate="57014", code="statement_timeout")

@@ -1,6 +1,7 @@
-"""Connections by (database, role), bounded, first come first served (DESIGN invariant 2).
+"""Connections of one (database, role), first come first served, and a limit over all pools of a worker.
 
-A dead database costs a request one short back-off, not a connect timeout; a waiter gets 504 when its time is over.
+Only quiet, clean connections are handed out. A database that is away costs one connect attempt a back-off, not one a
+request: everybody else gets 503 at once, and the pool recovers by itself.
 """
 
 from __future__ import annotations
@@ -10,125 +11,370 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import Connection, ConnectionBroken
+from fluxbase.db.connection import NEVER, Connection, ConnectionBroken
 from fluxbase.kernel.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
-BACK_OFF_SECONDS = 0.25
+FIRST_BACK_OFF_SECONDS = 0.1
+LONGEST_BACK_OFF_SECONDS = 1.0
+WATCH_SECONDS = 0.1
+CLEANING_SECONDS = 5.0
+TRIM_SECONDS = 10.0
+IDLE_SECONDS = 60.0
+LIFE_SECONDS = 1800.0
+"""A connection is replaced after this: memory of old sessions and a clock that moved go with it."""
+
+
+def unavailable() -> Unavailable:
+    """The database cannot be reached."""
+    return Unavailable("Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable")
+
+
+class Gate:
+    """Says whether it is worth trying to connect to a database now."""
+
+    __slots__ = ("_back_off", "_closed_until")
+
+    def __init__(self) -> None:
+        self._back_off = 0.0
+        self._closed_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an attempt may start."""
+        return time.monotonic() >= self._closed_until
+
+    def trying(self, seconds: float) -> None:
+        """While it is doubtful, one attempt at a time."""
+        if self._back_off:
+            self._closed_until = time.monotonic() + seconds
+
+    def failed(self) -> None:
+        """Wait longer before the next one."""
+        self._back_off = min(LONGEST_BACK_OFF_SECONDS, self._back_off * 2 or FIRST_BACK_OFF_SECONDS)
+        self._closed_until = time.monotonic() + self._back_off
+
+    def succeeded(self) -> None:
+        """It answers."""
+        self._back_off = self._closed_until = 0.0
 
 
 class Pool:
     """Connections of one role in one database."""
 
-    def __init__(self, conninfo: str, role: str, *, size: int, wait_seconds: float, connect_timeout_seconds: float, cache_size: int) -> None:
+    def __init__(self, pools: Pools, gate: Gate, conninfo: str, role: str) -> None:
+        self._pools = pools
+        self._gate = gate
         self._conninfo = conninfo
         self._role = role
-        self._size = size
-        self._wait_seconds = wait_seconds
-        self._connect_timeout_seconds = connect_timeout_seconds
-        self._cache_size = cache_size
-        self._idle: deque[Connection] = deque()
-        self._open = 0
-        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
-        self._failed_until = 0.0
+        self._idle: list[Connection] = []
+        """The one used last is taken first: the coldest are at the front."""
+        self._waiters: deque[asyncio.Future[Connection]] = deque()
+        self._connecting = 0
+        self.all: set[Connection] = set()
 
     @property
     def in_use(self) -> int:
         """Connections that are out."""
-        return self._open - len(self._idle)
+        return len(self.all) - len(self._idle)
+
+    @property
+    def places(self) -> int:
+        """Connections open or being opened."""
+        return len(self.all) + self._connecting
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody stands in line."""
+        return bool(self._waiters)
+
+    # -- taking -----------------------------------------------------------------------------------------------------
+
+    def take(self) -> Connection | None:
+        """A quiet connection when one is idle."""
+        return self._idle.pop() if self._idle else None
 
     async def acquire(self, deadline: float) -> Connection:
         """A quiet connection. Raises Unavailable (cannot connect) or DeadlineExceeded (pool exhausted)."""
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.is_broken:
-                return connection
-            self._open -= 1
-        if self._open < self._size:
-            return await self._connect()
-        future: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        if self._idle:
+            return self._idle.pop()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Connection] = loop.create_future()
         self._waiters.append(future)
+        self._pools.feed(self)
+        patience = max(0.0, min(self._pools.wait_seconds, deadline - time.monotonic()))
+        timer = loop.call_later(patience, self._give_up, future)
         try:
-            async with asyncio.timeout(max(0.0, min(self._wait_seconds, deadline - time.monotonic()))):
-                connection_or_place = await future
-        except TimeoutError:
-            raise DeadlineExceeded("Timed out acquiring connection from connection pool.", pgrst="PGRST003", code="pool_timeout") from None
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._free(future.result())  # it arrived in the moment the client left
+            raise
         finally:
-            if not future.done():
-                future.cancel()
-        return connection_or_place if connection_or_place is not None else await self._connect()
+            timer.cancel()
 
-    async def _connect(self) -> Connection:
-        if time.monotonic() < self._failed_until:
-            raise Unavailable("Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable")
-        self._open += 1
+    def _give_up(self, future: asyncio.Future[Connection]) -> None:
+        if not future.done():
+            self._waiters.remove(future)
+            future.set_exception(
+                DeadlineExceeded("Timed out acquiring connection from connection pool.", pgrst="PGRST003", code="pool_timeout")
+            )
+
+    def grow(self) -> None:
+        """Open connections for those who wait, as far as the size allows."""
+        self._forget_the_gone()
+        while self._connecting < len(self._waiters) and self.places < self._pools.size:
+            if not self._gate.is_open:
+                if not self.places:
+                    self._fail_waiters()
+                return
+            if not self._pools.has_room(self):
+                return
+            self._gate.trying(self._pools.connect_timeout_seconds)
+            self._connecting += 1
+            self._pools.spawn(self._connect())
+
+    async def _connect(self) -> None:
         try:
-            return await Connection.open(
-                self._conninfo, self._role, timeout_seconds=self._connect_timeout_seconds, cache_size=self._cache_size
+            connection = await Connection.open(
+                self._conninfo, self._role, timeout_seconds=self._pools.connect_timeout_seconds, cache_size=self._pools.statement_cache_size
             )
         except ConnectionBroken:
-            self._failed_until = time.monotonic() + BACK_OFF_SECONDS
-            self._gone()
-            raise Unavailable("Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable") from None
+            self._connecting -= 1
+            self._gate.failed()
+            if not self.places:
+                self._fail_waiters()
+            self._pools.feed()
+            return
         except BaseException:
-            self._gone()
+            self._connecting -= 1
             raise
+        self._connecting -= 1
+        self._gate.succeeded()
+        self.all.add(connection)
+        connection.on_break = self._gone
+        self._free(connection)
+        self._pools.watch()
+
+    def _forget_the_gone(self) -> None:
+        while self._waiters and self._waiters[0].done():
+            self._waiters.popleft()
+
+    def _fail_waiters(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(unavailable())
+
+    # -- giving back ------------------------------------------------------------------------------------------------
 
     def release(self, connection: Connection) -> None:
-        """Give a quiet connection back, or a place free when it is broken."""
+        """Give a connection back; one that is being cleaned joins the pool when it is quiet. Broken ones have left already."""
         if connection.is_broken:
-            self._gone()
             return
+        if connection.is_quiet:
+            self._free(connection)
+        else:
+            connection.expires_at = time.monotonic() + CLEANING_SECONDS
+            connection.on_quiet = self._free
+
+    def recover(self, connection: Connection) -> None:
+        """Give back a connection whose statement may still run: only after cancel, drain and cleaning."""
+        if connection.is_broken:
+            return
+        connection.on_quiet = None
+        connection.expires_at = NEVER
+        self._pools.spawn(self._recover(connection))
+
+    async def _recover(self, connection: Connection) -> None:
+        try:
+            await connection.recover()
+        except ConnectionBroken:
+            connection.close()
+        else:
+            self._free(connection)
+
+    def _free(self, connection: Connection) -> None:
+        connection.expires_at = NEVER
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(connection)
                 return
+        now = time.monotonic()
+        if self._pools.is_closed or self._pools.is_hungry(self) or now - connection.opened_at > LIFE_SECONDS:
+            self._idle.append(connection)
+            connection.close()
+            return
+        connection.quiet_since = now
         self._idle.append(connection)
 
-    def _gone(self) -> None:
-        self._open -= 1
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    def _gone(self, connection: Connection) -> None:
+        self.all.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._pools.feed()
+
+    # -- upkeep -----------------------------------------------------------------------------------------------------
+
+    def evict(self) -> bool:
+        """Close the coldest idle connection to make room for another pool."""
+        if not self._idle:
+            return False
+        connection = self._idle.pop(0)
+        self.all.discard(connection)
+        connection.on_break = None  # the place is taken already: nobody else must be told that it is free
+        connection.close()
+        return True
+
+    def trim(self, now: float) -> None:
+        """Close what has been idle for long, and what is old; one stays."""
+        for connection in self._idle[:]:
+            is_old = now - connection.opened_at > LIFE_SECONDS
+            if is_old or (len(self.all) > 1 and now - connection.quiet_since > IDLE_SECONDS):
+                connection.close()
+
+    def check(self, now: float) -> bool:
+        """Expire what ran out of time; whether anything is still under way."""
+        is_busy = False
+        for connection in list(self.all):
+            if connection.is_quiet:
+                continue
+            is_busy = True
+            if connection.expires_at < now:
+                connection.expires_at = NEVER
+                if connection.on_quiet is not None:  # a cleaning that hangs: nobody waits for it
+                    self.recover(connection)
+                connection.expire()
+        return is_busy
 
     def close(self) -> None:
-        """End the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
-            self._open -= 1
+        """End every connection and send those who wait away."""
+        self._fail_waiters()
+        for connection in list(self.all):
+            connection.close()
+
+    def warm(self, count: int) -> Coroutine[None, None, None]:
+        """Open ``count`` connections ahead of the first request; a database that is away is no error here."""
+        return self._warm(min(count, self._pools.size) - self.places)
+
+    async def _warm(self, missing: int) -> None:
+        if missing > 0 and self._gate.is_open:
+            self._connecting += missing
+            await asyncio.gather(*[self._connect() for _ in range(missing)])
 
 
 class Pools:
-    """All pools of a worker. ``conninfo_of(database, role)`` names the login."""
+    """All pools of a worker. ``conninfo_of(database, role)`` names the login; ``total`` bounds them together."""
 
     def __init__(
-        self, conninfo_of: Callable[[str, str], str], *, size: int, wait_seconds: float, connect_timeout_seconds: float, statement_cache_size: int
-    ) -> None:
+        self, conninfo_of: Callable[[str, str], str], *, size: int, wait_seconds: float, connect_timeout_seconds: float,
+        statement_cache_size: int, total: int | None = None,
+    ) -> None:  # fmt: skip
         self._conninfo_of = conninfo_of
-        self._options = (size, wait_seconds, connect_timeout_seconds, statement_cache_size)
+        self.size = size
+        self.total = max(size, total or 4 * size)
+        self.wait_seconds = wait_seconds
+        self.connect_timeout_seconds = connect_timeout_seconds
+        self.statement_cache_size = statement_cache_size
+        self.is_closed = False
+        self._is_starved = False
         self._pools: dict[tuple[str, str], Pool] = {}
+        self._gates: dict[str, Gate] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.TimerHandle | None = None
+        self._trim: asyncio.TimerHandle | None = None
 
     def of(self, database: str, role: str) -> Pool:
         """The pool of a role in a database."""
         pool = self._pools.get((database, role))
         if pool is None:
-            size, wait, connect, cache = self._options
-            pool = Pool(
-                self._conninfo_of(database, role), role, size=size, wait_seconds=wait, connect_timeout_seconds=connect, cache_size=cache
-            )
-            self._pools[database, role] = pool
+            gate = self._gates.setdefault(database, Gate())
+            pool = self._pools[database, role] = Pool(self, gate, self._conninfo_of(database, role), role)
         return pool
+
+    async def warm(self, database: str, role: str, count: int = 1) -> None:
+        """Open connections ahead of the first request."""
+        await self.of(database, role).warm(count)
+
+    def forget_plans(self, database: str | None = None) -> None:
+        """Every connection plans anew before its next statement: for changes no event trigger sees (roles, memberships)."""
+        for (name, _), pool in self._pools.items():
+            if database is None or name == database:
+                for connection in pool.all:
+                    connection.must_replan = True
 
     def in_use(self) -> int:
         """Connections out, over all pools."""
         return sum(pool.in_use for pool in self._pools.values())
 
     def close(self) -> None:
-        """End every idle connection."""
+        """End every connection."""
+        self.is_closed = True
+        for timer in (self._watch, self._trim):
+            if timer is not None:
+                timer.cancel()
+        for task in self._tasks:
+            task.cancel()
         for pool in self._pools.values():
             pool.close()
+
+    # -- for the pools ----------------------------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[None, None, None]) -> None:
+        """Background work that must not be lost."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def has_room(self, for_pool: Pool) -> bool:
+        """Whether one more connection fits; an idle one of another pool makes room."""
+        if sum(pool.places for pool in self._pools.values()) < self.total:
+            return True
+        others = (pool for pool in self._pools.values() if pool is not for_pool)
+        has_room = any(pool.evict() for pool in others)
+        self._is_starved = not has_room
+        return has_room
+
+    def is_hungry(self, freed_by: Pool) -> bool:
+        """Whether a pool with nothing to wait for must give its connection's place to another."""
+        if not self._is_starved:
+            return False
+        hungry = [pool for pool in self._pools.values() if pool.is_waited_for and pool.places < self.size]
+        self._is_starved = bool(hungry)
+        return any(pool is not freed_by for pool in hungry)
+
+    def feed(self, first: Pool | None = None) -> None:
+        """Somebody waits or a place became free: grow whoever may."""
+        if self.is_closed:
+            return
+        if first is not None:
+            first.grow()
+            return
+        for pool in self._pools.values():
+            if pool.is_waited_for:
+                pool.grow()
+
+    def watch(self) -> None:
+        """Start looking after deadlines, until nothing is under way."""
+        loop = asyncio.get_running_loop()
+        if self._watch is None and not self.is_closed:
+            self._watch = loop.call_later(WATCH_SECONDS, self._look)
+        if self._trim is None and not self.is_closed:
+            self._trim = loop.call_later(TRIM_SECONDS, self._trim_all)
+
+    def _look(self) -> None:
+        self._watch = None
+        now = time.monotonic()
+        if any([pool.check(now) for pool in self._pools.values()]):
+            self.watch()
+
+    def _trim_all(self) -> None:
+        self._trim = None
+        now = time.monotonic()
+        for pool in self._pools.values():
+            pool.trim(now)
+        if any(pool.all for pool in self._pools.values()):
+            self.watch()

@@ -1,0 +1,75 @@
+"""The settings statement: who asks, from where, and whether they still may. First in every transaction of a request.
+
+Every ``request.*`` setting is set on every request, local to the transaction, so nothing of the one before can be seen
+(threats F55, F56). ``fluxbase.admit`` raises when the credential is denied, the tenant frozen or the plan outdated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fluxbase.db.sql import array_literal
+
+_NAMES = (
+    "request.jwt.claims", "fluxbase.identity", "request.method", "request.path", "request.headers", "request.cookies", "search_path",
+    "app.current_tenant_id", "statement_timeout", "transaction_read_only", "role",
+)  # fmt: skip
+"""In the order of the parameters; the deny keys and the expected schema epoch follow, then time zone and extras."""
+_SETS = ",".join(f"set_config('{name}',${position},true)" for position, name in enumerate(_NAMES, 1))
+_DENY, _EPOCH, _FREE = len(_NAMES) + 1, len(_NAMES) + 2, len(_NAMES) + 3
+
+
+def _statement(*, has_timezone: bool, extras: int) -> str:
+    sets, position = [_SETS, "set_config('response.headers','',true)", "set_config('response.status','',true)"], _FREE
+    if has_timezone:
+        sets.append(f"set_config('timezone',${position},true)")
+        position += 1
+    for _ in range(extras):
+        sets.append(f"set_config(${position},${position + 1},true)")
+        position += 2
+    return f"select {','.join(sets)},fluxbase.admit(${_DENY}::text[],${_EPOCH}::bigint)"
+
+
+PLAIN = _statement(has_timezone=False, extras=0)
+_WITH_TIMEZONE = _statement(has_timezone=True, extras=0)
+_DENY_KEYS: dict[tuple[str, ...], bytes] = {(): b"{}"}
+_MOST_DENY_KEYS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSettings:
+    """What SQL may know of the request."""
+
+    method: str
+    path: str
+    headers_json: str
+    cookies_json: str
+    search_path: str
+    timezone: str | None = None
+    extra: tuple[tuple[str, str], ...] = ()
+    """Further settings (``app.settings.*``), names from the configuration only."""
+
+    @property
+    def statement(self) -> str:
+        """The settings statement for this combination; only a few texts exist, so each is prepared once a connection."""
+        if not self.extra:
+            return PLAIN if self.timezone is None else _WITH_TIMEZONE
+        return _statement(has_timezone=self.timezone is not None, extras=len(self.extra))
+
+    def more(self) -> list[bytes | None]:
+        """Parameters beyond the fixed ones."""
+        values: list[bytes | None] = [] if self.timezone is None else [self.timezone.encode()]
+        for name, value in self.extra:
+            values += (name.encode(), value.encode())
+        return values
+
+
+def deny_array(keys: tuple[str, ...]) -> bytes:
+    """The denylist keys of a principal as an array constant; the same ones come back with every request of a session."""
+    found = _DENY_KEYS.get(keys)
+    if found is None:
+        if len(_DENY_KEYS) >= _MOST_DENY_KEYS:
+            _DENY_KEYS.clear()
+            _DENY_KEYS[()] = b"{}"
+        found = _DENY_KEYS[keys] = array_literal(keys).encode()
+    return found
