@@ -24,13 +24,13 @@ from fluxbase.config import Config, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, admin_database, login_name, with_database
-from fluxbase.db.session import SystemSessions
+from fluxbase.db.session import SystemSessions, notifications
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.tenancy.registry import TenantRegistry
-from fluxbase.tenancy.store import select_default
+from fluxbase.tenancy.store import select_default, select_identity_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
     from fluxbase.data.service import DataService
@@ -74,12 +74,19 @@ def target_of(config: Config, master: MasterKey) -> Target:
         from fluxbase.db.cluster import Cluster
 
         info = Cluster(config.data_dir).info()
-        return Target(EMBEDDED_DATABASE, info.conninfo(info.superuser, info.superuser_password, EMBEDDED_DATABASE), info.conninfo, secret_of)
+        return Target(
+            EMBEDDED_DATABASE, info.conninfo(info.superuser, info.superuser_password, EMBEDDED_DATABASE), info.conninfo, secret_of
+        )
 
     from fluxbase.db.conninfo import with_login, with_tls
 
     admin = with_tls(config.database.url.reveal(), require=config.database.require_tls, ca_file=config.database.ca_file)
-    return Target(admin_database(admin), admin, lambda user, password, database: with_database(with_login(admin, user, password.reveal()), database), secret_of)
+    return Target(
+        admin_database(admin),
+        admin,
+        lambda user, password, database: with_database(with_login(admin, user, password.reveal()), database),
+        secret_of,
+    )
 
 
 class Program:
@@ -109,8 +116,7 @@ class Program:
 
     async def _load_signer(self, tenant_id: TenantId) -> None:
         async with self.sessions(tenant_id, reason="load the identity key") as tx:
-            rows = await tx.fetch("select encode(key, 'hex') from fluxbase.identity_key")
-        self._signers[tenant_id] = IdentitySigner(bytes.fromhex(rows[0][0]))
+            self._signers[tenant_id] = IdentitySigner(await select_identity_key(tx))
 
     async def close(self) -> None:
         """End connections and background work."""
@@ -119,14 +125,20 @@ class Program:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.sessions.close()
 
-    async def mint_access_token(self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None) -> str:
+    async def mint_access_token(
+        self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None
+    ) -> str:
         """An access token of the default tenant, for tests and for the issues that bring sign-in."""
         more = dict(claims or {})
         email = more.pop("email", None)
-        token = await TokenMinter(self.rings, self.rules).access_token(
-            self.registry.default.id, user_id=user_id, role=role, session_id=session_id, email=None if email is None else str(email), extra=more  # type: ignore[arg-type]
+        return await TokenMinter(self.rings, self.rules).access_token(
+            self.registry.default.id,
+            user_id=user_id,
+            role=role,
+            session_id=session_id,
+            email=None if email is None else str(email),
+            extra=more,  # type: ignore[arg-type]
         )
-        return token.reveal() if hasattr(token, "reveal") else str(token)
 
     # -- the worker -----------------------------------------------------------------------------------------------
 
@@ -230,16 +242,9 @@ class Program:
 
     async def _listen(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""
-        import psycopg
-
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(self.target.login_conninfo(SYSTEM_LOGIN), autocommit=True) as connection:
-                    await connection.execute("listen pgrst")
-                    async for _ in connection.notifies():
-                        await self.snapshots.reload(self.registry.default.id)
-            except (psycopg.Error, FluxbaseError, OSError):
-                await asyncio.sleep(1)
+        async for _ in notifications(self.target.login_conninfo(SYSTEM_LOGIN), "pgrst"):
+            with contextlib.suppress(FluxbaseError):
+                await self.snapshots.reload(self.registry.default.id)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""
@@ -272,7 +277,7 @@ class Program:
         """One trivial query within a second."""
         try:
             async with asyncio.timeout(1), self.sessions(self.registry.default.id, reason="health") as tx:
-                await tx.fetch("select 1")
+                await select_default(tx)
         except (FluxbaseError, TimeoutError):
             return False
         return True
@@ -288,7 +293,11 @@ class Program:
     async def status(self) -> dict[str, object]:
         """For administrators."""
         held = self.snapshots.held(self.registry.default.id)
-        return {"schema_epoch": held.epoch if held else None, "relations": len(held.relations) if held else 0, "connections_in_use": self.pools.in_use()}
+        return {
+            "schema_epoch": held.epoch if held else None,
+            "relations": len(held.relations) if held else 0,
+            "connections_in_use": self.pools.in_use(),
+        }
 
 
 class _AccessSink:
@@ -332,7 +341,7 @@ def public_url(config: Config) -> str:
 
 
 @asynccontextmanager
-async def open_program(data_dir: Path, *, config: Config | None = None) -> AsyncIterator[Program]:
+async def open_program(data_dir: Path, *, config: Config | None = None) -> AsyncGenerator[Program]:
     """The parts without a listener. The instance must be running (or its database reachable)."""
     if config is None:
         from fluxbase.db.instance import Instance
@@ -351,5 +360,3 @@ async def open_program(data_dir: Path, *, config: Config | None = None) -> Async
 def create() -> Program:
     """Factory named to granian. Configuration comes from the environment that ``fluxbase start`` prepared."""
     return Program(load_config())
-
-

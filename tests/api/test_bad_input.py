@@ -20,7 +20,7 @@ def things(server: Server) -> Iterator[Server]:
         "create table if not exists things (id int primary key, name text, data jsonb, at timestamptz, tags text[]);"
         "drop policy if exists everyone on things; create policy everyone on things using (true) with check (true)"
     )
-    yield server
+    return server
 
 
 QUERIES: dict[str, tuple[str, int, str]] = {
@@ -57,7 +57,8 @@ def test_bad_query_is_refused_on_rest(things: Server, name: str) -> None:
     assert set(body) == {"code", "message", "details", "hint"}
     if code:
         assert body["code"] == code
-    assert "json_agg" not in answer.text and " from (" not in answer.text
+    assert "json_agg" not in answer.text
+    assert " from (" not in answer.text
     assert time.monotonic() - started < 5
 
 
@@ -104,7 +105,9 @@ def test_bad_body_is_refused_and_writes_nothing(things: Server, name: str) -> No
 def test_slow_body_ends_with_408(server: Server) -> None:
     """A body that trickles is cut when its time is over."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(b"POST /rest/v1/things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        connection.sendall(
+            b"POST /rest/v1/things HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
         connection.settimeout(20)
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
 

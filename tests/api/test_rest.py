@@ -108,11 +108,17 @@ def test_write_cycle(films: Server) -> None:
     """Insert, bulk, upsert, update, delete with each return preference."""
     answer = films.post("/rest/v1/actor", json={"id": 10, "name": "A"})
     assert (answer.status_code, answer.content) == (201, b"")
-    answer = films.post("/rest/v1/actor?select=id", json=[{"id": 11, "name": "B"}, {"id": 12, "name": "C"}], headers={"prefer": "return=representation"})
+    answer = films.post(
+        "/rest/v1/actor?select=id", json=[{"id": 11, "name": "B"}, {"id": 12, "name": "C"}], headers={"prefer": "return=representation"}
+    )
     assert (answer.status_code, answer.json()) == (201, [{"id": 11}, {"id": 12}])
-    answer = films.post("/rest/v1/actor", json={"id": 10, "name": "A2"}, headers={"prefer": "resolution=merge-duplicates,return=representation"})
+    answer = films.post(
+        "/rest/v1/actor", json={"id": 10, "name": "A2"}, headers={"prefer": "resolution=merge-duplicates,return=representation"}
+    )
     assert (answer.status_code, answer.json()) == (200, [{"id": 10, "name": "A2"}])
-    answer = films.post("/rest/v1/actor", json={"id": 10, "name": "A3"}, headers={"prefer": "resolution=ignore-duplicates,return=representation"})
+    answer = films.post(
+        "/rest/v1/actor", json={"id": 10, "name": "A3"}, headers={"prefer": "resolution=ignore-duplicates,return=representation"}
+    )
     assert (answer.status_code, answer.json()) == (201, [])
     answer = films.post("/rest/v1/actor", json={"id": 13}, headers={"prefer": "return=headers-only"})
     assert (answer.status_code, answer.headers["location"]) == (201, "/actor?id=eq.13")
@@ -165,7 +171,11 @@ def test_native_dialect(films: Server) -> None:
     assert films.request("DELETE", f"{base}/actor").status_code == 400
     answer = films.request("DELETE", f"{base}/actor?id=gte.20")
     assert answer.json()["affected"] == 2
-    query = {"select": "id", "filters": [{"column": "id", "operator": "in", "value": [1, 2]}], "order": [{"column": "id", "direction": "desc"}]}
+    query = {
+        "select": "id",
+        "filters": [{"column": "id", "operator": "in", "value": [1, 2]}],
+        "order": [{"column": "id", "direction": "desc"}],
+    }
     assert films.post(f"{base}/film/query", json=query).json() == [{"id": 2}, {"id": 1}]
     answer = films.post("/api/v1/rpc/default/add", json={"params": {"a": 1, "b": 1}})
     assert (answer.json()["status"], answer.json()["result"]) == ("completed", 2)
@@ -176,5 +186,7 @@ def test_native_dialect(films: Server) -> None:
 def test_every_key_in_every_header(films: Server, header: str, name: str) -> None:
     """JWT keys and their opaque twins are accepted in each header of the contract."""
     value = films.keys[name]
-    answer = films.request("GET", "/rest/v1/film?select=id&id=eq.1", key=None, headers={header: f"Bearer {value}" if header == "authorization" else value})
+    answer = films.request(
+        "GET", "/rest/v1/film?select=id&id=eq.1", key=None, headers={header: f"Bearer {value}" if header == "authorization" else value}
+    )
     assert (answer.status_code, answer.json()) == (200, [{"id": 1}])

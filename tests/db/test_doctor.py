@@ -72,7 +72,10 @@ def test_an_open_table_is_red_unless_it_is_on_the_list(patient: Patient) -> None
     patient.run("create table a (id int); alter table a disable row level security, no force row level security;")
     assert patient.found("tables_without_rls") == [(Level.RED, "public.a")]
     assert patient.found("tables_without_rls", open_relations=["public.a"]) == []
-    assert patient.found("open_relations", open_relations=["public.a", "public.gone"]) == [(Level.WARN, "public.a"), (Level.NOTE, "public.gone")]
+    assert patient.found("open_relations", open_relations=["public.a", "public.gone"]) == [
+        (Level.WARN, "public.a"),
+        (Level.NOTE, "public.gone"),
+    ]
 
 
 def test_a_table_not_forced_and_one_without_policy(patient: Patient) -> None:
@@ -119,7 +122,7 @@ def test_fix_rewrites_per_row_policies_and_nothing_else(patient: Patient) -> Non
            create table b (id int); alter table b disable row level security;"""
     )
     report = examine(patient.conninfo, schemas=["public"])
-    assert [finding.object for finding in mend(patient.conninfo, report)] == ["public.\"O'dd\": p 1"]
+    assert [finding.object for finding in mend(patient.conninfo, report)] == ['public."O\'dd": p 1']
     assert patient.found("policies_per_row") == []
     assert patient.found("tables_without_rls") == [(Level.RED, "public.b")]
     (row,) = patient.run("select qual, with_check, cmd, roles::text from pg_policies where policyname = 'p 1'")
@@ -159,7 +162,9 @@ def test_missing_bypassrls_is_a_warning(patient: Patient) -> None:
         patient.run("alter role service_role bypassrls", user="root_admin")
 
 
-@pytest.mark.parametrize(("number", "count"), [(150019, 1), (150020, 0), (160015, 1), (170011, 1), (170012, 0), (180005, 1), (180006, 0), (140009, 1)])
+@pytest.mark.parametrize(
+    ("number", "count"), [(150019, 1), (150020, 0), (160015, 1), (170011, 1), (170012, 0), (180005, 1), (180006, 0), (140009, 1)]
+)
 def test_minors_with_known_holes_are_red(patient: Patient, number: int, count: int) -> None:
     """The lint compares against the first good minor of each major version."""
     (lint,) = [lint for lint in lints() if lint.name == "postgresql_minor"]

@@ -162,7 +162,7 @@ def test_what_cannot_run_whole_is_refused_before_it_starts(project: Project, sql
 def test_a_stray_name_is_refused(project: Project) -> None:
     """A typo in a file name is an error, not a file that is silently skipped."""
     (project.directory / "2026_add.sql").write_text("select 1")
-    with pytest.raises(MigrationError, match="2026_add.sql"):
+    with pytest.raises(MigrationError, match=r"2026_add\.sql"):
         project.up()
 
 

@@ -23,7 +23,10 @@ from fluxbase.db.policy_rewrite import PolicyParseError, replace_claim_settings,
 )
 def test_a_per_row_call_is_wrapped(before: str, after: str) -> None:
     """Exactly the call is wrapped; every other byte of the policy stays."""
-    assert rewrite_policies(f"create policy p on t using ({before}); -- auth.uid()").sql == f"create policy p on t using ({after}); -- auth.uid()"
+    assert (
+        rewrite_policies(f"create policy p on t using ({before}); -- auth.uid()").sql
+        == f"create policy p on t using ({after}); -- auth.uid()"
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,9 @@ class Server:
                 self._tokens[name] = pool.submit(lambda: asyncio.run(mint(self.data_dir, arguments))).result(60)
         return self._tokens[name]
 
-    def request(self, method: str, path: str, *, key: str | None = "anon", headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+    def request(
+        self, method: str, path: str, *, key: str | None = "anon", headers: dict[str, str] | None = None, **options: Any
+    ) -> httpx.Response:
         """One HTTP request; ``key`` is ``anon``, ``service``, a token, or None for no credential."""
         merged = dict(headers or {})
         if key is not None:

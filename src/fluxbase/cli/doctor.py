@@ -19,9 +19,13 @@ _COLOURS = {Level.RED: "bold red", Level.WARN: "yellow", Level.NOTE: "dim"}
 
 @app.command()
 def doctor(
-    data: Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")] = Path(".fluxbase"),
+    data: Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")] = Path(
+        ".fluxbase"
+    ),
     is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    is_fixing: Annotated[bool, typer.Option("--fix", help="Rewrite policies that call auth.uid() once per row; print the SQL for the rest.")] = False,
+    is_fixing: Annotated[
+        bool, typer.Option("--fix", help="Rewrite policies that call auth.uid() once per row; print the SQL for the rest.")
+    ] = False,
 ) -> None:
     """Check the database for what is open, weak or slow."""
     try:

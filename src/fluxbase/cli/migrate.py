@@ -2,8 +2,8 @@
 
 import json
 import sys
+from collections.abc import Generator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -62,13 +62,16 @@ def show_status(data: Data = DATA, directory: Dir = None, is_json: Json = False)
         lines = status(conninfo, directory or _configured_directory(data))
     if is_json:
         rows = [
-            {"file": line.file, "state": line.state.value, "applied_at": line.applied_at.isoformat() if line.applied_at else None} for line in lines
+            {"file": line.file, "state": line.state.value, "applied_at": line.applied_at.isoformat() if line.applied_at else None}
+            for line in lines
         ]
         sys.stdout.write(json.dumps({"migrations": rows}) + "\n")
     else:
         table = Table("file", "state", "applied at (UTC)", box=None)
         for line in lines:
-            table.add_row(line.file, f"[{_COLOURS[line.state]}]{line.state}[/]", f"{line.applied_at:%Y-%m-%d %H:%M:%S}" if line.applied_at else "")
+            table.add_row(
+                line.file, f"[{_COLOURS[line.state]}]{line.state}[/]", f"{line.applied_at:%Y-%m-%d %H:%M:%S}" if line.applied_at else ""
+            )
         Console(highlight=False).print(table if lines else "no migrations")
     if any(line.state in {State.CHANGED, State.UNFINISHED} for line in lines):
         raise typer.Exit(1)
@@ -103,7 +106,7 @@ def _print(data: dict[str, object], text: str, is_json: bool) -> None:
 
 
 @contextmanager
-def _errors(is_json: bool) -> Iterator[None]:
+def _errors(is_json: bool) -> Generator[None]:
     """A refusal is a message and exit status 1, never a traceback."""
     try:
         yield

@@ -1,6 +1,6 @@
 """Finds the database of an instance by its data directory and opens the way to it as ``fluxbase_owner``, for one command."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ class OwnerConnectionError(Exception):
 
 
 @contextmanager
-def owner_connection(data: Path) -> Iterator[str]:
+def owner_connection(data: Path) -> Generator[str]:
     """libpq parameters of the administrator ``fluxbase_owner``.
 
     An embedded PostgreSQL that is not running is started for the command and stopped after it. Raises :class:`OwnerConnectionError`.

@@ -128,8 +128,6 @@ def _watch_cluster(cluster: Cluster, ends: threading.Event) -> None:
     while not ends.wait(0.5):
         try:
             cluster.ensure_running()
-        except Exception as error:  # noqa: BLE001 - the watch must survive whatever one attempt says
-            log.error("postgres_restart_failed", error=str(error))
+        except Exception as error:
+            log.exception("postgres_restart_failed", error=str(error))
             ends.wait(2)
-
-

@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """Reading the configuration: defaults < fluxbase.yaml < FLUXBASE_… < FLUXBASE_…_FILE.
 
 An unknown key or variable, a weak secret or a bad URL stops the start with one line that names the key, never the value.

@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """Request bodies: JSON, CSV, form. What reaches PostgreSQL is one JSON text, its keys known and uniform.
 
 Refused with PGRST102: invalid JSON or UTF-8, repeated keys, rows of different keys, NUL (PostgreSQL has no such text),

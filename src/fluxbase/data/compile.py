@@ -15,7 +15,8 @@ from fluxbase.db.sql import qualified, quote_ident
 if TYPE_CHECKING:
     from fluxbase.data.plan import Join, Node
 
-Slot = tuple[Literal["value", "text", "limit", "offset", "body", "argument"], int | str | tuple[str, ...]]
+SlotKind = Literal["value", "text", "limit", "offset", "body", "argument"]
+Slot = tuple[SlotKind, int | str | tuple[str, ...]]
 Media = Literal["json", "object", "csv", "stripped", "stripped_object"]
 
 
@@ -25,7 +26,7 @@ class Params:
 
     slots: list[Slot] = field(default_factory=list[Slot])
 
-    def add(self, kind: Slot[0], what: Slot[1]) -> str:  # type: ignore[valid-type]
+    def add(self, kind: SlotKind, what: int | str | tuple[str, ...]) -> str:
         """``$n`` of a new parameter."""
         self.slots.append((kind, what))
         return f"${len(self.slots)}"
@@ -122,7 +123,7 @@ def select_sql(node: Node, params: Params) -> tuple[list[str], list[str]]:
             is_to_one = embed.join is not None and embed.join.is_to_one
             value = f"{embed.alias}_j.j" if is_to_one else f"coalesce({embed.alias}_j.j,'[]')"
             outputs.append(f"{value} as {quote_ident(embed.name)}")
-    return outputs or ["null::int as \" \""], groups if has_aggregate else []
+    return outputs or ['null::int as " "'], groups if has_aggregate else []
 
 
 def _column_output(node: Node, column: SelectColumn, params: Params) -> tuple[list[str], bool]:
@@ -173,7 +174,11 @@ def _join_sql(parent: Node, embed: Node, params: Params) -> str:
     if join.is_to_one:
         lifted = "".join(f",x.{quote_ident(name)}" for name in dict.fromkeys(embed.outputs)) if embed.is_spread else ""
         keys = "".join(f",x.{quote_ident('o_' + name)}" for name in orders)
-        body = "row_to_json(x)" if not orders else "(to_jsonb(x) - array[" + ",".join(params.add("text", "o_" + n) + "::text" for n in orders) + "])::json"
+        body = (
+            "row_to_json(x)"
+            if not orders
+            else "(to_jsonb(x) - array[" + ",".join(params.add("text", "o_" + n) + "::text" for n in orders) + "])::json"
+        )
         sub = f"select {body} as j,true as ok{lifted}{keys} from ({inner}) x limit 1"
         return f"{' join' if embed.is_inner else ' left join'} lateral ({sub}) {alias} on true"
     sub = f"select json_agg(x) as j from ({inner}) x"
@@ -189,7 +194,13 @@ def _join_conditions(parent: Node, embed: Node, join: Join) -> tuple[str, ...]:
 
 
 def node_sql(
-    node: Node, params: Params, *, source: str | None = None, conditions: tuple[str, ...] = (), is_root: bool = False, extra_outputs: str = ""
+    node: Node,
+    params: Params,
+    *,
+    source: str | None = None,
+    conditions: tuple[str, ...] = (),
+    is_root: bool = False,
+    extra_outputs: str = "",
 ) -> str:
     """SELECT of one node with its embeds. ``source`` replaces the relation (a CTE or a function call)."""
     outputs, groups = select_sql(node, params)

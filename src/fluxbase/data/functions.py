@@ -10,7 +10,13 @@ from fluxbase.kernel.errors import Ambiguous, NotFound
 if TYPE_CHECKING:
     from fluxbase.data.snapshot import Function, Snapshot
 
-_WHOLE_BODY = {"json": "application/json", "jsonb": "application/json", "text": "text/plain", "bytea": "application/octet-stream", "xml": "text/xml"}
+_WHOLE_BODY = {
+    "json": "application/json",
+    "jsonb": "application/json",
+    "text": "text/plain",
+    "bytea": "application/octet-stream",
+    "xml": "text/xml",
+}
 
 
 def find_function(
@@ -35,7 +41,11 @@ def find_function(
             f"Could not choose the best candidate function between: {listed}", pgrst="PGRST203",
             hint="Try renaming the parameters or the function itself in the database so function overloading can be resolved",
         )  # fmt: skip
-    whole = [each for each in candidates if len(each.arguments) == 1 and each.arguments[0].name == "" and _WHOLE_BODY.get(each.arguments[0].type) == content_type]
+    whole = [
+        each
+        for each in candidates
+        if len(each.arguments) == 1 and each.arguments[0].name == "" and _WHOLE_BODY.get(each.arguments[0].type) == content_type
+    ]
     if len(whole) == 1:
         return whole[0], [("", whole[0].arguments[0].type)]
     raise _not_found(snapshot, schema, name, names, role, is_json=content_type == "application/json")
@@ -59,6 +69,7 @@ def _not_found(snapshot: Snapshot, schema: str, name: str, names: tuple[str, ...
     with_ = f"with parameter{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else "without parameters"
     alternative = " or with a single unnamed json/jsonb parameter" if is_json else ""
     return NotFound(
-        f"Could not find the function {shown}{'' if names else ' without parameters'} in the schema cache", pgrst="PGRST202", hint=hint, code="unknown_function",
+        f"Could not find the function {shown}{'' if names else ' without parameters'} in the schema cache",
+        pgrst="PGRST202", hint=hint, code="unknown_function",
         details=f"Searched for the function {schema}.{name} {with_}{alternative}, but no matches were found in the schema cache.",
     )  # fmt: skip

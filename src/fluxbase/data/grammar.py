@@ -208,7 +208,7 @@ def _split_path(name: str) -> tuple[tuple[str, ...], str]:
 
 def parse_number(what: str, value: str) -> int:
     """A limit or offset. Raises PGRST100 for no integer, PGRST103 for a negative one."""
-    digits = value[1:] if value.startswith("-") else value
+    digits = value.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 18:
         fail(f"{what} parameter", value, "an integer is expected")
     number = int(value)
@@ -217,7 +217,9 @@ def parse_number(what: str, value: str) -> int:
             raise InvalidInput(
                 "Requested range not satisfiable", pgrst="PGRST103", details="Limit should be greater than or equal to zero.", status=416
             )
-        raise InvalidInput("Requested range not satisfiable", pgrst="PGRST103", details="Offset should be greater than or equal to zero.", status=416)
+        raise InvalidInput(
+            "Requested range not satisfiable", pgrst="PGRST103", details="Offset should be greater than or equal to zero.", status=416
+        )
     return number
 
 
@@ -298,6 +300,10 @@ def _filter(field_: Field, head: str, value: str, values: list[str]) -> Filter:
     return Filter(field_, operator, is_negated, quantifier, language, len(values) - 1)
 
 
+# A quote ends an element only before a comma or the end: supabase-js quotes values without escaping quotes inside.
+_ELEMENT = re.compile(r'"((?:[^"\\]|\\.|"(?!,|$))*)"', re.DOTALL)
+
+
 def list_literal(value: str) -> str:
     """``(a,"b,c")`` as an array constant of PostgreSQL."""
     if not (value.startswith("(") and value.endswith(")")):
@@ -306,9 +312,10 @@ def list_literal(value: str) -> str:
     text, at = value[1:-1], 0
     while text and at <= len(text):
         if at < len(text) and text[at] == '"':
-            item, at = _quoted(text, at)
-            if at < len(text) and text[at] != ",":
-                fail("filter", f"in.{value}", "a comma is expected after a quoted element")
+            match = _ELEMENT.match(text, at)
+            if match is None:
+                fail("filter", f"in.{value[:200]}", "an unclosed quote")
+            item, at = re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL), match.end()
         else:
             end = text.find(",", at)
             end = len(text) if end < 0 else end

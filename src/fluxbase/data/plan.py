@@ -79,7 +79,9 @@ def unknown_column(relation: str, column: str) -> NoReturn:
     raise InvalidInput(f"column {relation}.{column} does not exist", sqlstate="42703", code="unknown_column")
 
 
-def plan_read(snapshot: Snapshot, relation: Relation, query: Query, role: str, bounds: Bounds, *, visible: frozenset[str] | None = None) -> Node:
+def plan_read(
+    snapshot: Snapshot, relation: Relation, query: Query, role: str, bounds: Bounds, *, visible: frozenset[str] | None = None
+) -> Node:
     """The tree of a read."""
     counter = [0]
     shown = relation.visible(role) if visible is None else visible
@@ -113,7 +115,9 @@ def _fill(snapshot: Snapshot, node: Node, items: tuple[SelectItem, ...], role: s
     for item in items:
         if isinstance(item, SelectEmbed):
             if depth + 1 > bounds.max_depth:
-                raise InvalidInput(f"Embedded resources are nested deeper than {bounds.max_depth}.", pgrst="PGRST100", code="embed_too_deep")
+                raise InvalidInput(
+                    f"Embedded resources are nested deeper than {bounds.max_depth}.", pgrst="PGRST100", code="embed_too_deep"
+                )
             counter[0] += 1
             if counter[0] > bounds.max_width:
                 raise InvalidInput(f"More than {bounds.max_width} embedded resources.", pgrst="PGRST100", code="embed_too_wide")
@@ -131,7 +135,7 @@ def _fill(snapshot: Snapshot, node: Node, items: tuple[SelectItem, ...], role: s
         if item.field is not None and item.field.name == "*":
             node.outputs += [name for name in node.relation.columns if name in node.visible]
         else:
-            node.outputs.append(item.alias or (item.aggregate if item.aggregate else item.field.key if item.field else "count"))
+            node.outputs.append(item.alias or (item.aggregate or (item.field.key if item.field else "count")))
 
 
 def _embed(snapshot: Snapshot, parent: Node, item: SelectEmbed, role: str, bounds: Bounds, counter: list[int], depth: int) -> None:
@@ -140,7 +144,14 @@ def _embed(snapshot: Snapshot, parent: Node, item: SelectEmbed, role: str, bound
         raise InvalidInput("Spreads are available for many-to-one and one-to-one relationships.", pgrst="PGRST127", code="not_implemented")
     name = item.alias or item.target
     child = Node(
-        join.relation, join.relation.visible(role), f"t{counter[0]}", name, join, item.join == "inner", item.is_spread, path=(*parent.path, name)
+        join.relation,
+        join.relation.visible(role),
+        f"t{counter[0]}",
+        name,
+        join,
+        item.join == "inner",
+        item.is_spread,
+        path=(*parent.path, name),
     )
     parent.embeds.append(child)
     _fill(snapshot, child, item.items, role, bounds, counter, depth + 1)
@@ -159,7 +170,9 @@ def _check_filter(node: Node, item: Filter | Logic) -> None:
         return
     if any(embed.name == item.field.name for embed in node.embeds) and not item.field.path:
         if item.operator != "is" or item.constant not in ("null", "not null"):
-            raise InvalidInput("Only is null or not is null filters are allowed on embedded resources", pgrst="PGRST120", code="bad_embed_filter")
+            raise InvalidInput(
+                "Only is null or not is null filters are allowed on embedded resources", pgrst="PGRST120", code="bad_embed_filter"
+            )
         return
     unknown_column(node.relation.name, item.field.name)
 
@@ -178,7 +191,8 @@ def _check_order(node: Node, term: Order) -> None:
     if embed.join is None or not embed.join.is_to_one:
         raise InvalidInput(
             f"A related order on '{term.relation}' is not possible", pgrst="PGRST118",
-            details=f"'{node.relation.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship", code="bad_related_order",
+            details=f"'{node.relation.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
+            code="bad_related_order",
         )  # fmt: skip
     if term.field.name not in embed.visible:
         unknown_column(embed.relation.name, term.field.name)
@@ -193,13 +207,17 @@ def find_join(snapshot: Snapshot, parent: Relation, target: str, hint: str | Non
         detail = f" using the hint '{hint}'" if hint else ""
         raise InvalidInput(
             f"Could not find a relationship between '{parent.name}' and '{target}' in the schema cache", pgrst="PGRST200",
-            details=f"Searched for a foreign key relationship between '{parent.name}' and '{target}'{detail} in the schema '{parent.schema}', but no matches were found.",
+            details=f"Searched for a foreign key relationship between '{parent.name}' and '{target}'{detail} "
+            f"in the schema '{parent.schema}', but no matches were found.",
             hint=_join_hint(snapshot, parent, target, role), code="no_relationship",
         )  # fmt: skip
     choices = ", ".join(f"'{target}!{join.junction.name if join.junction else join.constraint}'" for join in found)
     raise Ambiguous(
         f"Could not embed because more than one relationship was found for '{parent.name}' and '{target}'", pgrst="PGRST201",
-        details=[{"cardinality": join.kind, "embedding": f"{parent.name} with {join.relation.name}", "relationship": _describe(join, parent)} for join in found],
+        details=[
+            {"cardinality": join.kind, "embedding": f"{parent.name} with {join.relation.name}", "relationship": _describe(join, parent)}
+            for join in found
+        ],
         hint=f"Try changing '{target}' to one of the following: {choices}. Find the desired relationship in the 'details' key.",
     )  # fmt: skip
 
@@ -207,7 +225,8 @@ def find_join(snapshot: Snapshot, parent: Relation, target: str, hint: str | Non
 def _describe(join: Join, parent: Relation) -> str:
     if join.junction is not None:
         return f"{join.junction.name} using {join.constraint}"
-    return f"{join.constraint} using {parent.name}({', '.join(p for _, p in join.pairs)}) and {join.relation.name}({', '.join(c for c, _ in join.pairs)})"
+    near = f"{parent.name}({', '.join(up for _, up in join.pairs)})"
+    return f"{join.constraint} using {near} and {join.relation.name}({', '.join(child for child, _ in join.pairs)})"
 
 
 def _join_hint(snapshot: Snapshot, parent: Relation, target: str, role: str) -> str | None:
@@ -237,7 +256,9 @@ def _joins(snapshot: Snapshot, parent: Relation, target: str) -> list[Join]:
         is_by_table = other.name == target and other.schema == parent.schema and other.oid != parent.oid
         if is_by_table or key.name == target or key.source_columns == (target,):
             kind = "one-to-one" if _is_unique(parent, key.source_columns) else "many-to-one"
-            found.append(Join(other, tuple(zip(key.target_columns, key.source_columns, strict=True)), is_to_one=True, constraint=key.name, kind=kind))
+            found.append(
+                Join(other, tuple(zip(key.target_columns, key.source_columns, strict=True)), is_to_one=True, constraint=key.name, kind=kind)
+            )
     for key in snapshot.to_target.get(parent.oid, ()):
         other = snapshot.by_oid[key.source]
         if (other.name == target and other.schema == parent.schema) or (key.name == target and other.oid != parent.oid):
@@ -258,8 +279,9 @@ def _many_to_many(snapshot: Snapshot, key: ForeignKey, junction: Relation, targe
             continue
         found.append(
             Join(
-                other, tuple(zip(key.source_columns, key.target_columns, strict=True)), is_to_one=False, constraint=f"{key.name} and {second.name}",
-                kind="many-to-many", junction=junction, junction_child=tuple(zip(second.source_columns, second.target_columns, strict=True)),
+                other, tuple(zip(key.source_columns, key.target_columns, strict=True)), is_to_one=False,
+                constraint=f"{key.name} and {second.name}", kind="many-to-many", junction=junction,
+                junction_child=tuple(zip(second.source_columns, second.target_columns, strict=True)),
             )
         )  # fmt: skip
     return found

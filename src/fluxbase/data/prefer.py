@@ -45,11 +45,11 @@ def parse_prefer(text: str) -> Preferences:
     unknown: list[str] = []
     for token in filter(None, (part.strip() for part in text.split(","))):
         kind, _, value = token.partition("=")
-        if kind in _KINDS and value in _KINDS[kind]:
-            found.setdefault(kind, value)
-        elif kind == "timezone" and value and len(value) < 64:
-            found.setdefault(kind, value)
-        elif kind == "max-affected" and value.isascii() and value.isdigit() and len(value) < 10:
+        if (
+            (kind in _KINDS and value in _KINDS[kind])
+            or (kind == "timezone" and value and len(value) < 64)
+            or (kind == "max-affected" and value.isascii() and value.isdigit() and len(value) < 10)
+        ):
             found.setdefault(kind, value)
         else:
             unknown.append(token)
@@ -59,6 +59,7 @@ def parse_prefer(text: str) -> Preferences:
         )
     strict = found.get("handling") == "strict"
     return Preferences(
-        found.get("resolution"), found.get("return"), found.get("count"), found.get("missing"), found.get("handling"), found.get("timezone"),
+        found.get("resolution"), found.get("return"), found.get("count"), found.get("missing"), found.get("handling"),
+        found.get("timezone"),
         int(found["max-affected"]) if strict and "max-affected" in found else None,
     )  # fmt: skip

@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """From the statement's one row to status, headers and body (contract 1.4, 1.5, 1.7). Pure."""
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ def range_status(offset: int, rows: int, total: int | None) -> int:
         return 200
     if offset > 0 and offset > total:
         raise RangeNotSatisfiable(
-            "Requested range not satisfiable", pgrst="PGRST103", details=f"An offset of {offset} was requested, but there are only {total} rows.",
+            "Requested range not satisfiable", pgrst="PGRST103",
+            details=f"An offset of {offset} was requested, but there are only {total} rows.",
             headers=(("content-range", f"*/{total}"),),
         )  # fmt: skip
     return 206 if rows < total else 200
@@ -90,11 +93,13 @@ def with_overrides(status: int, headers: Headers, row: Row) -> int:
                 lower = name.lower().encode("ascii")
                 encoded = value.encode("latin-1")
                 if any(char in lower + encoded for char in (b"\r", b"\n", b"\0")):
-                    raise ValueError
+                    raise ValueError  # noqa: TRY301 - one answer for every malformed form
                 headers[:] = [pair for pair in headers if pair[0] != lower]
                 headers.append((lower, encoded))
         except (ValueError, AttributeError, TypeError, UnicodeError):
-            raise Internal("response.headers guc must be a JSON array composed of objects with a single key and a string value", pgrst="PGRST111") from None
+            raise Internal(
+                "response.headers guc must be a JSON array composed of objects with a single key and a string value", pgrst="PGRST111"
+            ) from None
     if raw_status:
         if not raw_status.isdigit() or not 100 <= int(raw_status) <= 599:
             raise Internal("response.status guc must be a valid status code", pgrst="PGRST112")

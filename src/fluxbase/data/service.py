@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """The data plane's use cases: read, write, call, and what a resource allows. Five stages, in order, in each of them:
 shape → plan → compile → execute → render.
 """
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from fluxbase.data.snapshot import Function, Relation, Snapshot, SnapshotStore
     from fluxbase.kernel.principal import Principal
 
-_ABOUT_THE_SCHEMA = frozenset({"unknown_table", "unknown_column", "unknown_function", "unknown_type", "no_relationship", "ambiguous", "put_filters"})
+_ABOUT_THE_SCHEMA = frozenset(
+    {"unknown_table", "unknown_column", "unknown_function", "unknown_type", "no_relationship", "ambiguous", "put_filters"}
+)
 MAX_PLANS = 4096
 NO_LIMIT = 2**62
 Row = tuple[bytes | None, ...]
@@ -79,7 +83,9 @@ class DataService:
         try:
             return await self._dispatch(principal, request, snapshot)
         except StalePlan:
-            raise Unavailable("Could not query the database for the schema cache. Retrying.", pgrst="PGRST002", code="schema_moving") from None
+            raise Unavailable(
+                "Could not query the database for the schema cache. Retrying.", pgrst="PGRST002", code="schema_moving"
+            ) from None
 
     async def _is_current(self, principal: Principal, request: DataRequest, snapshot: Snapshot) -> bool:
         """Whether a "there is no such thing" still holds; also refuses a revoked session before it learns anything."""
@@ -98,7 +104,11 @@ class DataService:
         if request.is_rpc:
             if method not in ("GET", "HEAD", "POST", "OPTIONS"):
                 raise MethodNotAllowed(f"Cannot use the {method} method on RPC", pgrst="PGRST101")
-            reply = self._call_options(snapshot, schema, request, principal) if method == "OPTIONS" else await self._call(principal, request, snapshot, schema)
+            reply = (
+                self._call_options(snapshot, schema, request, principal)
+                if method == "OPTIONS"
+                else await self._call(principal, request, snapshot, schema)
+            )
         elif method in ("GET", "HEAD"):
             reply = await self._read(principal, request, snapshot, schema)
         elif method in ("POST", "PATCH", "PUT", "DELETE"):
@@ -116,7 +126,9 @@ class DataService:
             return snapshot.schemas[0]
         if wanted not in snapshot.schemas:
             raise NotAcceptable(
-                f"Invalid schema: {wanted[:100]}", pgrst="PGRST106", hint=f"Only the following schemas are exposed: {', '.join(snapshot.schemas)}"
+                f"Invalid schema: {wanted[:100]}",
+                pgrst="PGRST106",
+                hint=f"Only the following schemas are exposed: {', '.join(snapshot.schemas)}",
             )
         return wanted
 
@@ -139,7 +151,13 @@ class DataService:
             statement = _remember(snapshot, key, compile_read(node, media, has_count=prefer.count is not None))
         params = fill(statement.slots, shape, max_rows=self._data.max_rows)
         row = await self._executor.run(
-            principal, self._zoned(request, prefer), statement.sql, params, mode=Mode.PLAIN_READ, deadline=request.deadline, expected_epoch=snapshot.epoch
+            principal,
+            self._zoned(request, prefer),
+            statement.sql,
+            params,
+            mode=Mode.PLAIN_READ,
+            deadline=request.deadline,
+            expected_epoch=snapshot.epoch,
         )
         return self._rows_reply(request, prefer, media, shape, row)
 
@@ -175,26 +193,51 @@ class DataService:
         shape = shape_of(request.query)
         relation = find_relation(snapshot, schema, request.target, principal.role)
         query = parse_query(shape.pairs)
-        payload = None if request.method == "DELETE" else parse_rows(request.body, request.content_type, needs_uniform=query.columns is None)
+        payload = (
+            None if request.method == "DELETE" else parse_rows(request.body, request.content_type, needs_uniform=query.columns is None)
+        )
         columns = () if payload is None else query.columns if query.columns is not None else payload.keys
         answers = prefer.return_ or "minimal"
         key = ("write", request.method, principal.role, schema, request.target, media, answers, prefer.resolution, prefer.missing, columns,
                payload is not None and payload.rows > 0, shape.key)  # fmt: skip
         for column in columns:
             if column not in relation.columns:
-                raise InvalidInput(f"Could not find the '{column}' column of '{relation.name}' in the schema cache", pgrst="PGRST204", code="unknown_column")
+                raise InvalidInput(
+                    f"Could not find the '{column}' column of '{relation.name}' in the schema cache",
+                    pgrst="PGRST204",
+                    code="unknown_column",
+                )
         if request.method == "PUT":
             _check_put(relation, query.parts, shape, payload)
         if request.method == "PATCH" and not columns:
-            return self._changed_reply(request, prefer, media, answers, relation, (b"[]" if answers == "representation" else b"", b"0", None, None, None, None))
+            return self._changed_reply(
+                request, prefer, media, answers, relation, (b"[]" if answers == "representation" else b"", b"0", None, None, None, None)
+            )
         statement: Statement | None = snapshot.plans.get(key)
         if statement is None:
             node = plan_read(snapshot, relation, query, principal.role, self._bounds)
-            statement = _remember(snapshot, key, self._compile_write(request, prefer, media, answers, node, query.on_conflict, columns, has_rows=payload is not None and payload.rows > 0, role=principal.role))
+            statement = _remember(
+                snapshot,
+                key,
+                self._compile_write(
+                    request,
+                    prefer,
+                    media,
+                    answers,
+                    node,
+                    query.on_conflict,
+                    columns,
+                    has_rows=payload is not None and payload.rows > 0,
+                    role=principal.role,
+                ),
+            )
         params = fill(statement.slots, shape, max_rows=self._data.max_rows, body=payload.text if payload else b"")
         row = await self._executor.run(
             principal, self._zoned(request, prefer), statement.sql, params, mode=Mode.WRITE, deadline=request.deadline,
-            expected_epoch=snapshot.epoch, verdict=_verdict(media if answers == "representation" else "json", prefer.max_affected if request.method != "POST" else None, is_put=request.method == "PUT"),
+            expected_epoch=snapshot.epoch, verdict=_verdict(
+                media if answers == "representation" else "json", prefer.max_affected if request.method != "POST" else None,
+                is_put=request.method == "PUT",
+            ),
         )  # fmt: skip
         return self._changed_reply(request, prefer, media, answers, relation, row)
 
@@ -218,11 +261,23 @@ class DataService:
             resolution = "merge-duplicates" if request.method == "PUT" else prefer.resolution
             if request.method == "PUT":
                 node.part.filters = []
-            reports = resolution == "merge-duplicates" and bool(conflict) and relation.privileges[role].has_table_select and relation.kind in "rp"
-            change = writes.insert_sql(node, columns, params, resolution=resolution, conflict=conflict, has_defaults=has_rows)
+            reports = (
+                resolution == "merge-duplicates" and bool(conflict) and relation.privileges[role].has_table_select and relation.kind in "rp"
+            )
+            change = writes.insert_sql(
+                node,
+                columns,
+                params,
+                resolution=resolution,
+                conflict=conflict,
+                has_rows=has_rows,
+                fills_defaults=prefer.missing == "default",
+            )
         return writes.compile_write(node, change, params, media, answers=answers, reports_inserted=reports)
 
-    def _changed_reply(self, request: DataRequest, prefer: Preferences, media: Media, answers: str, relation: Relation, row: Row) -> DataReply:
+    def _changed_reply(
+        self, request: DataRequest, prefer: Preferences, media: Media, answers: str, relation: Relation, row: Row
+    ) -> DataReply:
         method = request.method
         count = int(row[1] or b"0")
         headers: list[tuple[bytes, bytes]] = []
@@ -263,7 +318,19 @@ class DataService:
         body, names, content_type = _call_body(request) if is_post else (b"", _argument_names(shape), None)
         function, arguments = find_function(snapshot, schema, request.target, names, principal.role, content_type=content_type)
         has_offset = () in shape.offsets
-        key = ("call", is_post, principal.role, schema, request.target, names, content_type, media, prefer.count is not None, has_offset, shape.key)
+        key = (
+            "call",
+            is_post,
+            principal.role,
+            schema,
+            request.target,
+            names,
+            content_type,
+            media,
+            prefer.count is not None,
+            has_offset,
+            shape.key,
+        )
         statement: Statement | None = snapshot.plans.get(key)
         if statement is None:
             query = parse_query(shape.pairs, is_rpc_get=not is_post)
@@ -272,7 +339,18 @@ class DataService:
             node = None
             if function.rows is not None:
                 node = plan_read(snapshot, function.rows, query, principal.role, self._bounds, visible=frozenset(function.rows.columns))
-            statement = _remember(snapshot, key, writes.compile_call(function, node, arguments, media, from_body=is_post and content_type == "application/json", has_count=prefer.count is not None))
+            statement = _remember(
+                snapshot,
+                key,
+                writes.compile_call(
+                    function,
+                    node,
+                    arguments,
+                    media,
+                    from_body=is_post and content_type == "application/json",
+                    has_count=prefer.count is not None,
+                ),
+            )
         is_write = is_post and function.volatility == "v"
         row = await self._executor.run(
             principal, self._zoned(request, prefer), statement.sql, fill(statement.slots, shape, max_rows=self._data.max_rows, body=body),
@@ -290,7 +368,10 @@ class DataService:
             reply.headers = [pair for pair in reply.headers if pair[0] != b"content-location"]
             return reply
         body = row[0] if row[0] is not None else b"null"
-        headers = [(b"content-type", CONTENT_TYPES[media if media in ("csv", "stripped") else "json"]), (b"content-length", b"%d" % len(body))]
+        headers = [
+            (b"content-type", CONTENT_TYPES[media if media in ("csv", "stripped") else "json"]),
+            (b"content-length", b"%d" % len(body)),
+        ]
         return DataReply(with_overrides(200, headers, row), headers, body)
 
     # -- what a resource allows ----------------------------------------------------------------------------------------
@@ -332,7 +413,12 @@ def _verdict(media: Media, max_affected: int | None, *, is_put: bool) -> Callabl
         if is_single and count != 1:
             raise not_single(count)
         if max_affected is not None and count > max_affected:
-            raise InvalidInput(f"Query result exceeds max-affected preference constraint", pgrst="PGRST124", details=f"The query affects {count} rows", code="max_affected")  # noqa: F541
+            raise InvalidInput(
+                "Query result exceeds max-affected preference constraint",
+                pgrst="PGRST124",
+                details=f"The query affects {count} rows",
+                code="max_affected",
+            )
         return True
 
     return decide
@@ -340,7 +426,11 @@ def _verdict(media: Media, max_affected: int | None, *, is_put: bool) -> Callabl
 
 def _max_affected(prefer: Preferences, function: Function) -> int | None:
     if prefer.max_affected is not None and not function.is_set:
-        raise InvalidInput("Function must return SETOF or TABLE when max-affected preference is used with handling=strict", pgrst="PGRST128", code="max_affected")
+        raise InvalidInput(
+            "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
+            pgrst="PGRST128",
+            code="max_affected",
+        )
     return prefer.max_affected
 
 
@@ -348,9 +438,15 @@ def _check_put(relation: Relation, parts: dict[tuple[str, ...], Part], shape: Sh
     if shape.limits or shape.offsets:
         raise InvalidInput("limit/offset querystring parameters are not allowed for PUT", pgrst="PGRST114", code="put_limit")
     filters = parts[()].filters if () in parts else []
-    named = {item.field.name for item in filters if isinstance(item, Filter) and item.operator == "eq" and not item.is_negated and not item.field.path and not item.quantifier}
+    named = {
+        item.field.name
+        for item in filters
+        if isinstance(item, Filter) and item.operator == "eq" and not item.is_negated and not item.field.path and not item.quantifier
+    }
     if not relation.primary_key or len(filters) != len(relation.primary_key) or named != set(relation.primary_key):
-        raise MethodNotAllowed("Filters must include all and only primary key columns with 'eq' operators", pgrst="PGRST105", code="put_filters")
+        raise MethodNotAllowed(
+            "Filters must include all and only primary key columns with 'eq' operators", pgrst="PGRST105", code="put_filters"
+        )
     rows = load_json(payload.text)
     wanted = {item.field.name: shape.values[item.slot] for item in filters if isinstance(item, Filter)}
     if len(rows) != 1 or any(_as_text(rows[0].get(name)) != value for name, value in wanted.items()):
@@ -374,7 +470,12 @@ def _argument_names(shape: Shape) -> tuple[str, ...]:
         for name, value in shape.arguments:
             merged.setdefault(name, []).append(value)
         shape.arguments = [
-            (name, values[0] if len(values) == 1 else "{" + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values) + "}")
+            (
+                name,
+                values[0]
+                if len(values) == 1
+                else "{" + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values) + "}",
+            )
             for name, values in merged.items()
         ]
     return tuple(names)

@@ -93,7 +93,9 @@ def apply_range(shape: Shape, range_header: str | None) -> None:
     first = int(low)
     if high and int(high) < first:
         raise RangeNotSatisfiable(
-            "Requested range not satisfiable", pgrst="PGRST103", details="The lower boundary must be lower than or equal to the upper boundary in the Range header."
+            "Requested range not satisfiable",
+            pgrst="PGRST103",
+            details="The lower boundary must be lower than or equal to the upper boundary in the Range header.",
         )
     start = max(first, shape.offsets.get((), 0))
     limits = [int(high) - start + 1] if high else []

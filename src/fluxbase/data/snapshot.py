@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """The schema as planning sees it: built from one catalogue query, immutable, swapped whole.
 
 A relation is *served* only when its rows are protected: a table with row security enabled and forced, a view with the
@@ -27,6 +29,8 @@ class Column:
     type: str
     category: str
     type_name: str
+    default: str | None = None
+    """The default as SQL, from the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +156,19 @@ def parse_snapshot(raw: bytes, *, schemas: Collection[str], open_relations: Coll
 
 
 def _columns(items: list[list[str]] | None) -> dict[str, Column]:
-    return {name: Column(name, type_, category, type_name) for name, type_, category, type_name in items or []}
+    return {item[0]: Column(*item) for item in items or []}
 
 
 def _relation(item: dict[str, Any]) -> Relation:
     primary = next((tuple(columns) for kind, columns in item["keys"] if kind == "p"), ())
     privileges = {
-        role: Privileges(frozenset(p["select"]), has_table_select=p["all"], insert=p["insert"], update=p["update"], delete=p["delete"])
+        str(role): Privileges(frozenset(p["select"]), has_table_select=p["all"], insert=p["insert"], update=p["update"], delete=p["delete"])
         for role, p in (item["privileges"] or {}).items()
     }
     uniques = tuple(tuple(columns) for _, columns in item["keys"])
-    return Relation(item["oid"], item["schema"], item["name"], item["kind"], _columns(item["columns"]), primary, uniques, item["updatable"], privileges)
+    return Relation(
+        item["oid"], item["schema"], item["name"], item["kind"], _columns(item["columns"]), primary, uniques, item["updatable"], privileges
+    )
 
 
 def _function(item: dict[str, Any], by_oid: dict[int, Relation]) -> Function:
@@ -183,7 +189,15 @@ def _function(item: dict[str, Any], by_oid: dict[int, Relation]) -> Function:
     elif item["return_name"] == "record":
         rows = Relation(0, item["schema"], item["name"], "t", outputs)
     return Function(
-        item["schema"], item["name"], item["volatility"], item["set"], tuple(inputs), item["returns"], item["return_name"] == "void", rows, frozenset(item["roles"])
+        item["schema"],
+        item["name"],
+        item["volatility"],
+        item["set"],
+        tuple(inputs),
+        item["returns"],
+        item["return_name"] == "void",
+        rows,
+        frozenset(item["roles"]),
     )
 
 

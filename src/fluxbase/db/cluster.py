@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypedDict
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -54,6 +55,13 @@ SETTINGS = {
     "io_method": "sync",
 }
 """``log_min_error_statement``: statements (and the values in them) stay out of the server log."""
+
+
+class RunAs(TypedDict, total=False):
+    """Whom a PostgreSQL program runs as: arguments of ``subprocess``."""
+
+    user: int
+    group: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +193,7 @@ class Cluster:
                     f"({made.stderr.decode(errors='replace').strip()[:120]}); start Fluxbase as a normal user"
                 ) from None
 
-    def _run_as(self) -> dict[str, int]:
+    def _run_as(self) -> RunAs:
         if not self._is_root:
             return {}
         owner = self._owner()
@@ -204,7 +212,10 @@ class Cluster:
             raise ClusterError(f"the data directory {self.data_dir} cannot be written ({error.strerror}); mend it or use --data") from None
         free = shutil.disk_usage(self.data_dir).free
         if free < MIN_FREE_BYTES:
-            raise ClusterError(f"the disk of {self.data_dir} is full ({free // 2**20} MB free, {MIN_FREE_BYTES // 2**20} MB needed); make room or use --data")
+            raise ClusterError(
+                f"the disk of {self.data_dir} is full ({free // 2**20} MB free, {MIN_FREE_BYTES // 2**20} MB needed); "
+                "make room or use --data"
+            )
         owner = self._owner()
         self.socket_dir.mkdir(mode=0o700, exist_ok=True)
         found = self.socket_dir.lstat()
@@ -249,7 +260,7 @@ class Cluster:
         os.fchown(fd, owner.pw_uid, owner.pw_gid)
         os.close(fd)
         try:
-            done = subprocess.run(
+            done: subprocess.CompletedProcess[bytes] = subprocess.run(
                 [
                     str(self._install() / "bin" / "initdb"), "-D", str(self.pgdata.resolve()), "-U", SUPERUSER, "-A", "scram-sha-256",
                     "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", f"--pwfile={hand_over}",
@@ -272,10 +283,11 @@ class Cluster:
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         log = os.open(self.data_dir / "log" / "postgres.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._process = subprocess.Popen(
+            process: subprocess.Popen[bytes] = subprocess.Popen(
                 [str(self._install() / "bin" / "postgres"), "-D", str(self.pgdata.resolve()), "-k", str(self.socket_dir), *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(), cwd="/", start_new_session=True, **self._run_as(),
             )  # fmt: skip
+            self._process = process
         finally:
             os.close(log)
 
@@ -299,7 +311,9 @@ class Cluster:
                 if self._process is not None and self._process.poll() is not None and self._running_pid() is None:
                     raise ClusterError(f"PostgreSQL ended at once: {self._last_log_line()}") from None
                 if time.monotonic() > ends_at:
-                    raise ClusterError(f"PostgreSQL does not answer ({str(error).splitlines()[0][:160]}); see {self.data_dir}/log/postgres.log") from None
+                    raise ClusterError(
+                        f"PostgreSQL does not answer ({str(error).splitlines()[0][:160]}); see {self.data_dir}/log/postgres.log"
+                    ) from None
                 time.sleep(0.02)
             else:
                 return

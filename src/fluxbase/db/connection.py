@@ -79,8 +79,15 @@ def _text(result: PGresult, field: pq.DiagnosticField) -> str | None:
 
 def cleaning(role: str) -> Batch:
     """What takes every trace of a user's SQL out of a session (threat F56). TEMP is revoked, and discarded all the same."""
-    texts = ("reset all", f"set role {quote_ident(role)}", "select pg_advisory_unlock_all()", "unlisten *", "close all", "discard sequences")
-    return tuple((text, ()) for text in (*texts, "discard temp"))
+    return (
+        ("reset all", ()),
+        (f"set role {quote_ident(role)}", ()),
+        ("select pg_advisory_unlock_all()", ()),
+        ("unlisten *", ()),
+        ("close all", ()),
+        ("discard sequences", ()),
+        ("discard temp", ()),
+    )
 
 
 class Connection:

@@ -42,3 +42,18 @@ def with_tls(conninfo: str, *, require: bool | None, ca_file: str) -> str:
         return conninfo
     options = {"sslmode": "verify-full", "sslrootcert": ca_file or parts.get("sslrootcert", "system")}
     return make_conninfo(conninfo, **options)
+
+
+def as_environment(conninfo: str) -> dict[str, str]:
+    """The PG… variables of a connection string, for PostgreSQL's tools."""
+    names = {
+        "host": "PGHOST",
+        "port": "PGPORT",
+        "user": "PGUSER",
+        "password": "PGPASSWORD",
+        "dbname": "PGDATABASE",
+        "sslmode": "PGSSLMODE",
+        "sslrootcert": "PGSSLROOTCERT",
+    }
+    parts = conninfo_to_dict(conninfo)
+    return {variable: str(parts[name]) for name, variable in names.items() if parts.get(name) is not None}

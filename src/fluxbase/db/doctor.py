@@ -1,8 +1,8 @@
 """What is open, weak or slow in a database: a list of lints, each one file ``sql/doctor/NNN_<name>.sql``.
 
 A lint's header says ``-- title:`` and ``-- why:``; its query returns rows (level, object, detail, fix), and no row means all is well.
-It reads the text[] settings ``doctor.schemas``, ``doctor.client_roles`` and ``doctor.open_relations``, so psql can run it too. Where SQL cannot
-decide, ``-- judge:`` names a function of this module that sees PostgreSQL's parse tree. A new lint is a new file.
+It reads the text[] settings ``doctor.schemas``, ``doctor.client_roles`` and ``doctor.open_relations``, so psql can run it too.
+Where SQL cannot decide, ``-- judge:`` names a function of this module that sees PostgreSQL's parse tree. A new lint is a new file.
 """
 
 from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ def examine(
             for name, values in settings.items():
                 connection.execute("select set_config(%s, %s::text[]::text, true)", (name, list(values)))
             for lint in lints():
-                rows = connection.execute(cast(LiteralString, lint.sql)).fetchall()
+                rows = connection.execute(cast("LiteralString", lint.sql)).fetchall()
                 findings.extend(finding for row in rows if (finding := _judged(lint, row)) is not None)
     except psycopg.Error as error:
         raise DoctorError(f"cannot examine the database: {str(error).strip()}") from error
@@ -121,7 +121,7 @@ def mend(conninfo: str, report: Report) -> list[Finding]:
         with psycopg.connect(conninfo, application_name="fluxbase doctor --fix") as connection:
             connection.execute("select set_config('search_path', 'pg_catalog', true)")
             for finding in fixable:
-                connection.execute(cast(LiteralString, finding.fix))
+                connection.execute(cast("LiteralString", finding.fix))
     except psycopg.Error as error:
         raise DoctorError(f"nothing was mended: {str(error).strip()}") from error
     return fixable

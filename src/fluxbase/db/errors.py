@@ -1,15 +1,13 @@
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
-# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """SQLSTATE → declared error; the only place that reads PostgreSQL's diagnostics (STYLE 2c).
 
-Row values never leave: DETAIL is dropped except where the schema's owner raised the error himself, and a value quoted
-in a message stays only when the caller sent it.
+Row values never leave (threat A6 of SQL error messages): DETAIL is dropped except where the schema's owner raised the
+error himself, and a quoted word stays in a message only when it names an object or when the caller sent it.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -18,9 +16,21 @@ from fluxbase.kernel.errors import Conflict, DatabaseError, DeadlineExceeded, Fl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SHOWN_CLASSES = ("22", "23", "42", "25", "21", "54")
-_QUOTED_VALUE = re.compile(r': "((?:[^"]|"")*)"')
+_SHOWN_CLASSES = frozenset({"21", "22", "23", "25", "42", "44", "54"})
+_CONFLICTS = frozenset({"23505", "23503", "23P01"})
 _CONSTANT = "The database could not do this."
+_UNAVAILABLE = {
+    "08": "The database connection was lost.",
+    "53": "The database is out of resources.",
+    "57P": "The database is stopping or starting.",
+}
+_CONSTANT_HINTS = frozenset({"42883", "42725"})
+"""Their hints name no object: add explicit type casts."""
+_OBJECTS = (
+    "constraint|relation|column|table|view|sequence|index|type|enum|domain|function|procedure|schema|role|parameter|encoding|operator|"
+    "policy|trigger|variable|cursor|language|collation|extension|database"
+)
+_QUOTED = re.compile(rf'(?P<before>(?:\b(?:{_OBJECTS})s?|:)?\s*)"(?P<value>(?:[^"]|"")*)"', re.IGNORECASE)
 
 
 def nul_refused() -> FluxbaseError:
@@ -29,53 +39,71 @@ def nul_refused() -> FluxbaseError:
 
 
 def translate(
-    sqlstate: str, message: str, detail: str | None, hint: str | None, params: Sequence[str | bytes | None] = (), *, is_raised: bool = False
+    sqlstate: str,
+    message: str,
+    detail: str | None = None,
+    hint: str | None = None,
+    params: Sequence[str | bytes | None] = (),
+    *,
+    is_raised: bool = False,
 ) -> FluxbaseError:
-    """The error a client may see."""
-    if sqlstate == "FB001":
-        return Revoked("JWT has been revoked", pgrst="PGRST303")
-    if sqlstate == "FB002":
-        return StalePlan("The schema moved.")
-    if sqlstate == "FB003":
-        return Unavailable("This tenant is frozen.", code="frozen")
-    if sqlstate == "57014":
-        return DeadlineExceeded("canceling statement due to statement timeout", sqlstate=sqlstate, code="statement_timeout")
-    if sqlstate == "PGRST":
-        return _raised_pgrst(message, detail)
-    if sqlstate == "P0001" or sqlstate.startswith("PT"):
-        return DatabaseError(message, sqlstate=sqlstate, details=detail, hint=hint)
+    """The error a client may see. ``is_raised``: by RAISE of a PL/pgSQL function, so its author chose the text."""
+    match sqlstate:
+        case "FB001":
+            return Revoked("JWT has been revoked", pgrst="PGRST303")
+        case "FB002":
+            return StalePlan("The schema moved.")
+        case "FB003":
+            return Unavailable("This tenant is frozen.", code="frozen")
+        case "57014":
+            return DeadlineExceeded("canceling statement due to statement timeout", sqlstate=sqlstate, code="statement_timeout")
+        case "PGRST":
+            return _raised_pgrst(message, detail)
+        case _:
+            pass
+    kind = Conflict if sqlstate in _CONFLICTS else DatabaseError
+    if is_raised or sqlstate == "P0001" or sqlstate.startswith("PT"):
+        return kind(message, sqlstate=sqlstate, details=detail, hint=hint)
+    for prefix, text in _UNAVAILABLE.items():
+        if sqlstate.startswith(prefix):
+            return Unavailable(text, pgrst="PGRST001", code="database_unavailable")
     if sqlstate[:2] not in _SHOWN_CLASSES:
         return DatabaseError(_CONSTANT, sqlstate=sqlstate)
-    kind = Conflict if sqlstate in {"23505", "23503"} else DatabaseError
-    return kind(own_values_only(message, params), sqlstate=sqlstate, hint=hint if sqlstate in {"42501", "42883"} else None)
+    return kind(public_message(message, params), sqlstate=sqlstate, hint=hint if sqlstate in _CONSTANT_HINTS else None)
 
 
-def own_values_only(message: str, params: Sequence[str | bytes | None]) -> str:
-    """Cut a quoted value that the caller did not send."""
+def public_message(message: str, params: Sequence[str | bytes | None]) -> str:
+    """Cut every quoted word that neither names an object nor was sent by the caller. In another language than English: every one."""
+    sent: list[str] | None = None
 
     def keep(match: re.Match[str]) -> str:
-        value = match[1]
-        sent = any(value and value in (p if isinstance(p, str) else p.decode("utf-8", "replace")) for p in params if p is not None)
-        return match[0] if sent else ""
+        nonlocal sent
+        before, value = match["before"], match["value"].replace('""', '"')
+        if before.strip(" :"):
+            return match[0]
+        if sent is None:
+            sent = [part if isinstance(part, str) else part.decode("utf-8", "replace") for part in params if part is not None]
+        return match[0] if value and any(value in text for text in sent) else ""
 
-    return _QUOTED_VALUE.sub(keep, message)
+    return _QUOTED.sub(keep, message).rstrip(" :")
 
 
 def _raised_pgrst(message: str, detail: str | None) -> FluxbaseError:
     """``RAISE SQLSTATE 'PGRST'``: message and detail are JSON that the schema's owner wrote."""
     try:
-        body = orjson.loads(message)
-        response = orjson.loads(detail or "")
+        body: dict[str, Any] = orjson.loads(message)
+        response: dict[str, Any] = orjson.loads(detail or "")
+        headers: dict[str, Any] = response["headers"] or {}
         return DatabaseError(
             str(body["message"]),
             sqlstate=str(body["code"]),
             details=body.get("details"),
             hint=body.get("hint"),
             status=int(response["status"]),
-            headers=tuple((str(k).lower(), str(v)) for k, v in (response.get("headers") or {}).items()),
+            headers=tuple((str(name).lower(), str(value)) for name, value in headers.items()),
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return DatabaseError(
             "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error", pgrst="PGRST121", status=500,
-            hint="DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and optional key: 'status_text'.",
+            details=None, hint="DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and optional key: 'status_text'.",
         )  # fmt: skip

@@ -6,7 +6,6 @@ Sync was read. After anything but a plain read the session is cleaned by a secon
 
 from __future__ import annotations
 
-import asyncio
 import time
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -99,7 +98,10 @@ class Executor:
                     raise Unavailable("The database connection was lost.", pgrst="PGRST001", code="connection_lost") from None
             except StatementError as error:
                 # Nothing ran: our statements had been deallocated, or a role was left behind (that connection is closed).
-                if is_last or not (error.sqlstate == "26000" or (error.sqlstate == "42501" and error.index == 0)):
+                is_leftover = error.sqlstate == "42501" and error.index == 0
+                if is_last and is_leftover:
+                    raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error
+                if is_last or not (is_leftover or error.sqlstate == "26000"):
                     raise translate(error.sqlstate, error.message, error.detail, error.hint, values, is_raised=error.is_raised) from None
             is_last = True
 
@@ -108,6 +110,7 @@ class Executor:
         mode: Mode, deadline: float, expected_epoch: int,
     ) -> Row:  # fmt: skip
         batch: list[tuple[str, Sequence[bytes | None] | None]] = []
+        before = 0
         try:
             self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
             before = len(batch) - 1
@@ -121,10 +124,13 @@ class Executor:
             pool.recover(connection)
             raise _too_late() from None
         except BaseException:
-            pool.recover(connection) if not connection.is_quiet else pool.release(connection)
+            if connection.is_quiet:
+                pool.release(connection)
+            else:
+                pool.recover(connection)
             raise
         pool.release(connection)
-        self._note_epochs(connection, principal.tenant, rows[before][-1])
+        self._note_epochs(connection, principal.tenant, rows[-2][-1])
         return rows[-1]
 
     async def _judged(
@@ -132,6 +138,7 @@ class Executor:
         mode: Mode, deadline: float, expected_epoch: int, verdict: Callable[[Row], bool] | None,
     ) -> Row:  # fmt: skip
         batch: list[tuple[str, Sequence[bytes | None] | None]] = list(_BEGIN)
+        before = 1
         try:
             self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
             before = len(batch) - 1
@@ -143,6 +150,7 @@ class Executor:
                 raise
             is_kept = verdict is not None and verdict(rows[-1])
             if is_kept:
+                before = len(_COMMIT)
                 await connection.run(_COMMIT, is_cleaned=True)
         except StatementError as error:
             error.index -= before
@@ -163,12 +171,12 @@ class Executor:
         if not is_kept:
             connection.clean(_ROLLBACK)
         pool.release(connection)
-        self._note_epochs(connection, principal.tenant, rows[before][-1])
+        self._note_epochs(connection, principal.tenant, rows[-2][-1])
         return rows[-1]
 
     def _open(
-        self, batch: list[tuple[str, Sequence[bytes | None] | None]], connection: Connection, principal: Principal, settings: RequestSettings,
-        mode: Mode, deadline: float, expected_epoch: int,
+        self, batch: list[tuple[str, Sequence[bytes | None] | None]], connection: Connection, principal: Principal,
+        settings: RequestSettings, mode: Mode, deadline: float, expected_epoch: int,
     ) -> None:  # fmt: skip
         """What precedes the statement: distrusted plans dropped, then the settings."""
         now = time.monotonic()

@@ -33,7 +33,9 @@ class Instance:
             self.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
             fd = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ClusterError(f"the data directory {self.data_dir} cannot be used ({error.strerror}); choose another with --data") from None
+            raise ClusterError(
+                f"the data directory {self.data_dir} cannot be used ({error.strerror}); choose another with --data"
+            ) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

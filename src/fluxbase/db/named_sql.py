@@ -17,4 +17,4 @@ def _area(area: str) -> dict[str, str]:
 
 def named_sql(area: str, name: str) -> LiteralString:
     """The statement ``name`` of ``sql/<area>.sql``. A file of the package, so as constant as a literal."""
-    return cast(LiteralString, _area(area)[name])
+    return cast("LiteralString", _area(area)[name])

@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """Rewrites per-row identity calls in policies to one call per statement, by the parse tree.
 
 A policy ``owner = auth.uid()`` verifies the signed identity again for every row (a page of 100 rows loses three
@@ -61,7 +63,7 @@ def rewrite_policies(sql: str) -> Rewritten:
         if ends is None:
             ends = _call_ends(sql)
         spans.extend((start, ends[start]) for start in starts)
-        table = node.table
+        table: Any = node.table
         name = f"{table.schemaname}.{table.relname}" if table.schemaname else str(table.relname)
         changed.append(RewrittenPolicy(policy=str(node.policy_name), table=name, calls=len(starts)))
     for start, end in sorted(spans, reverse=True):
@@ -84,14 +86,22 @@ def _per_row_calls(expression: Any) -> Iterator[int]:
         if not isinstance(node, ast.Node):
             continue
         if isinstance(node, ast.FuncCall) and _is_identity_call(node):
-            yield int(node.location)
+            yield int(node.location or 0)
             continue
         if isinstance(node, ast.SubLink) and _runs_once(node):
             stack.append(node.testexpr)
             continue
         if isinstance(node, ast.RangeFunction):
             continue  # `from auth.uid()` is a table there, not an expression; it cannot be wrapped
-        stack.extend(getattr(node, slot, None) for slot in node.__slots__)
+        stack.extend(getattr(node, slot, None) for slot in _slots(node))
+
+
+def _last_name(call: Any) -> str:
+    return str(call.funcname[-1].sval)
+
+
+def _slots(node: Any) -> tuple[str, ...]:
+    return node.__slots__
 
 
 def _is_identity_call(node: Any) -> bool:
@@ -120,7 +130,7 @@ def _nodes(tree: Any) -> Iterator[Any]:
             stack.extend(node)
         elif isinstance(node, ast.Node):
             yield node
-            stack.extend(getattr(node, slot, None) for slot in node.__slots__)
+            stack.extend(getattr(node, slot, None) for slot in _slots(node))
 
 
 def replace_claim_settings(sql: str) -> tuple[str, tuple[str, ...]]:
@@ -136,12 +146,13 @@ def replace_claim_settings(sql: str) -> tuple[str, tuple[str, ...]]:
     except parser.ParseError as error:
         raise PolicyParseError(str(error.args[0])) from error
     calls: list[tuple[int, str]] = []
+    node: Any
     for node in _nodes(tuple(raw.stmt for raw in statements)):
-        if isinstance(node, ast.FuncCall) and node.funcname[-1].sval == "current_setting" and node.args:
-            first = node.args[0].arg if isinstance(node.args[0], ast.TypeCast) else node.args[0]
-            name = first.val.sval if isinstance(first, ast.A_Const) and isinstance(first.val, ast.String) else "(computed)"
+        if isinstance(node, ast.FuncCall) and _last_name(node) == "current_setting" and node.args:
+            first: Any = node.args[0].arg if isinstance(node.args[0], ast.TypeCast) else node.args[0]
+            name = str(first.val.sval) if isinstance(first, ast.A_Const) and isinstance(first.val, ast.String) else "(computed)"
             if name.startswith(("request.", "(")):
-                calls.append((int(node.location), name))
+                calls.append((int(node.location or 0), name))
     ends = _call_ends(sql) if calls else {}
     for start, name in sorted(calls, reverse=True):
         prefix, _, claim = name.partition(".jwt.claim.")

@@ -368,7 +368,8 @@ class Pools:
     def _look(self) -> None:
         self._watch = None
         now = time.monotonic()
-        if any([pool.check(now) for pool in self._pools.values()]):
+        busy = [pool.check(now) for pool in self._pools.values()]  # each must look, so not any() over a generator
+        if any(busy):
             self.watch()
 
     def _trim_all(self) -> None:

@@ -24,15 +24,7 @@ async def connect(conninfo: str) -> PGconn:
     except psycopg.Error as error:
         raise OSError(str(error)) from error
     try:
-        while True:
-            if pgconn.status == _BAD:
-                raise OSError(pgconn.get_error_message())
-            state = pgconn.connect_poll()
-            if state == _OK:
-                break
-            if state == _FAILED:
-                raise OSError(pgconn.get_error_message())
-            await _ready(loop, pgconn.socket, is_reading=state == _READING)
+        await _poll_connect(pgconn, loop)
         pgconn.nonblocking = 1
         pgconn.enter_pipeline_mode()
     except psycopg.Error as error:
@@ -42,6 +34,17 @@ async def connect(conninfo: str) -> PGconn:
         pgconn.finish()
         raise
     return pgconn
+
+
+async def _poll_connect(pgconn: PGconn, loop: asyncio.AbstractEventLoop) -> None:
+    while pgconn.status != _BAD:
+        state = pgconn.connect_poll()
+        if state == _OK:
+            return
+        if state == _FAILED:
+            break
+        await _ready(loop, pgconn.socket, is_reading=state == _READING)
+    raise OSError(pgconn.get_error_message())
 
 
 async def cancel(pgconn: PGconn) -> None:

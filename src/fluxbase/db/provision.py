@@ -10,7 +10,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -128,10 +128,19 @@ class _Work:
 
     def _fingerprint(self, database: str) -> str:
         """Changes with our SQL, the arguments, the database (a restore) and every login's password."""
-        identifier = self.connection.execute("select system_identifier::text from pg_control_system()").fetchone() if self._may_control() else ("", )
-        parts = [*(text for _, text in migration_files()), repr((self.schemas, self.open_relations, self.custom_roles)), repr(identifier), database]
+        identifier = (
+            self.connection.execute("select system_identifier::text from pg_control_system()").fetchone() if self._may_control() else ("",)
+        )
+        parts = [
+            *(text for _, text in migration_files()),
+            repr((self.schemas, self.open_relations, self.custom_roles)),
+            repr(identifier),
+            database,
+        ]
         parts += [hashlib.sha256(self.login_secret(name).reveal().encode()).hexdigest() for name in (SYSTEM_LOGIN, OWNER_LOGIN)]
-        schemas = self.connection.execute("select array_agg(nspname order by nspname)::text from pg_namespace where nspname = any(%s)", (list(self.schemas),)).fetchone()
+        schemas = self.connection.execute(
+            "select array_agg(nspname order by nspname)::text from pg_namespace where nspname = any(%s)", (list(self.schemas),)
+        ).fetchone()
         return hashlib.sha256("\0".join([*parts, repr(schemas)]).encode()).hexdigest()
 
     def _may_control(self) -> bool:
@@ -160,7 +169,9 @@ class _Work:
             self.connection.execute(sql.SQL("create role {} " + options).format(sql.Identifier(name)))  # type: ignore[operator] # constant text
 
     def _password(self, login: str) -> None:
-        self.connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(login), sql.Literal(self.login_secret(login).reveal())))
+        self.connection.execute(
+            sql.SQL("alter role {} password {}").format(sql.Identifier(login), sql.Literal(self.login_secret(login).reveal()))
+        )
 
     def _bypass_rls(self, role: str) -> None:
         if self.connection.execute("select rolbypassrls from pg_roles where rolname = %s", (role,)).fetchone() == (True,):
@@ -174,14 +185,22 @@ class _Work:
     def _migrate(self, *, is_superuser: bool) -> None:
         run = self.connection.execute
         run("create schema if not exists fluxbase")
-        run("create table if not exists fluxbase.system_migrations (name text primary key, checksum text not null, applied_at timestamptz not null default now())")
-        run("create table if not exists fluxbase.provisioned (is_only boolean primary key default true, fingerprint text not null, weaker text[] not null)")
+        run(
+            "create table if not exists fluxbase.system_migrations (name text primary key, "
+            "checksum text not null, applied_at timestamptz not null default now())"
+        )
+        run(
+            "create table if not exists fluxbase.provisioned (is_only boolean primary key default true, "
+            "fingerprint text not null, weaker text[] not null)"
+        )
         done: dict[str, str] = dict(run("select name, checksum from fluxbase.system_migrations").fetchall())
         for name, text in migration_files():
             checksum = hashlib.sha256(text.encode()).hexdigest()
             if name in done:
                 if done[name] != checksum:
-                    raise ProvisionError(f"the system migration {name} was applied with other content; this database belongs to another Fluxbase version")
+                    raise ProvisionError(
+                        f"the system migration {name} was applied with other content; this database belongs to another Fluxbase version"
+                    )
                 continue
             run(text.encode())
             run("insert into fluxbase.system_migrations values (%s, %s)", (name, checksum))
@@ -189,7 +208,9 @@ class _Work:
         if unknown:
             raise ProvisionError(f"this database was prepared by a newer Fluxbase (it has {unknown[-1]}); update Fluxbase")
         if not is_superuser:
-            self.report.weaker.append("the administrator is no superuser: catalogue views of PostgreSQL stay readable where it may not revoke them")
+            self.report.weaker.append(
+                "the administrator is no superuser: catalogue views of PostgreSQL stay readable where it may not revoke them"
+            )
 
     def _tables(self, database: str) -> None:
         run = self.connection.execute
@@ -205,7 +226,8 @@ class _Work:
             run("insert into fluxbase.client_roles values (%s) on conflict do nothing", (role,))
         for role in self.custom_roles:
             run(sql.SQL("grant usage on schema fluxbase, auth, extensions to {0}; grant execute on all functions in schema auth to {0}; "
-                        "grant execute on function fluxbase.admit(text[], bigint), fluxbase.verified_claims() to {0}").format(sql.Identifier(role)))  # fmt: skip
+                        "grant execute on function fluxbase.admit(text[], bigint), fluxbase.verified_claims() to {0}")
+                        .format(sql.Identifier(role)))  # fmt: skip
         run("update platform.tenants set db_name = %s where is_default and db_name <> %s", (database, database))
 
     def _identity_key(self) -> None:
@@ -238,19 +260,27 @@ class _Work:
                         run(sql.SQL("alter schema {} owner to {}").format(sql.Identifier(schema), owner))
                 except psycopg.errors.InsufficientPrivilege:
                     run(sql.SQL("grant all on schema {} to {}").format(sql.Identifier(schema), owner))
-        run(sql.SQL("grant usage, create on schema extensions to {0}; grant usage, create on schema fluxbase to {0}; grant usage on schema auth, audit, platform, storage, realtime to {0}; "
-                    "grant select on all tables in schema auth, audit, platform, fluxbase to {0}; revoke select on fluxbase.identity_key, auth.signing_keys from {0}; "
+        run(sql.SQL("grant usage, create on schema extensions to {0}; grant usage, create on schema fluxbase to {0}; "
+                    "grant usage on schema auth, audit, platform, storage, realtime to {0}; "
+                    "grant select on all tables in schema auth, audit, platform, fluxbase to {0}; "
+                    "revoke select on fluxbase.identity_key, auth.signing_keys from {0}; "
                     "grant insert, delete on fluxbase.open_relations to {0}; "
-                    "grant execute on all functions in schema auth to {0}; alter role {0} set search_path = public, extensions").format(owner))  # fmt: skip
+                    "grant execute on all functions in schema auth to {0}; "
+                    "alter role {0} set search_path = public, extensions").format(owner))  # fmt: skip
 
     def _extensions(self) -> None:
         for name in ("vector", "pg_trgm", "btree_gin"):
             try:
                 with self.connection.transaction():
-                    self.connection.execute(sql.SQL("create extension if not exists {} with schema extensions").format(sql.Identifier(name)))
+                    self.connection.execute(
+                        sql.SQL("create extension if not exists {} with schema extensions").format(sql.Identifier(name))
+                    )
             except psycopg.Error:
                 self.report.weaker.append(f"the extension {name} is not available")
-        shim = "create or replace function extensions.uuid_generate_v4() returns uuid language sql volatile parallel safe as 'select pg_catalog.gen_random_uuid()'"
+        shim = (
+            "create or replace function extensions.uuid_generate_v4() returns uuid language sql volatile parallel safe "
+            "as 'select pg_catalog.gen_random_uuid()'"
+        )
         if self.connection.execute("select to_regprocedure('extensions.uuid_generate_v4()') is null").fetchone() == (True,):
             self.connection.execute(shim.encode())
         self.connection.execute("grant execute on all functions in schema extensions to public")
@@ -260,13 +290,18 @@ class _Work:
             with self.connection.transaction():
                 for name, event, function in EVENT_TRIGGERS:
                     self.connection.execute(
-                        sql.SQL("create event trigger {0} on {1} execute function fluxbase.{2}(); alter event trigger {0} enable always").format(
-                            sql.Identifier(name), sql.SQL(event), sql.Identifier(function)  # type: ignore[arg-type] # constants above
+                        sql.SQL(
+                            "create event trigger {0} on {1} execute function fluxbase.{2}(); alter event trigger {0} enable always"
+                        ).format(
+                            sql.Identifier(name),
+                            sql.SQL(cast("LiteralString", event)),  # constants above
+                            sql.Identifier(function),
                         )
                     )
         except psycopg.errors.InsufficientPrivilege:
             self.report.weaker.append(
-                "event triggers are not allowed here: new tables are closed at the next start or by fluxbase doctor --fix; until then the data plane refuses them"
+                "event triggers are not allowed here: new tables are closed at the next start or by fluxbase doctor --fix; "
+                "until then the data plane refuses them"
             )
 
     def _stand_in_policies(self) -> None:
@@ -276,7 +311,10 @@ class _Work:
         ).fetchall()
         for name, bypasses in rows:
             if not bypasses:
-                self.connection.execute(f"drop policy if exists fluxbase_service_role on {name}; create policy fluxbase_service_role on {name} to service_role using (true) with check (true)".encode())
+                self.connection.execute(
+                    f"drop policy if exists fluxbase_service_role on {name}; "
+                    f"create policy fluxbase_service_role on {name} to service_role using (true) with check (true)".encode()
+                )
 
 
 def admin_database(conninfo: str) -> str:

@@ -93,7 +93,7 @@ def _any_empty(connection: psycopg.Connection[Any], seeds: Sequence[_Seed]) -> b
 def _load(connection: psycopg.Connection[Any], seed: _Seed) -> Seeded:
     started = time.monotonic()
     data = seed.path.read_bytes()
-    header = next(csv.reader(io.StringIO(data.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r"))), [])
+    header: list[str] = next(csv.reader(io.StringIO(data.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r"))), list[str]())
     if not header:
         raise SeedError(f"{seed.path.name}: the first line must name the columns")
     columns = sql.SQL(", ").join(map(sql.Identifier, header))
@@ -117,7 +117,9 @@ def _load(connection: psycopg.Connection[Any], seed: _Seed) -> Seeded:
                 cursor.execute(sql.SQL("drop table {}").format(target))
             for column, sequence in cursor.execute(named_sql("user_migrations", "seed_sequences"), {**where, "columns": header}).fetchall():
                 cursor.execute(
-                    sql.SQL("select setval({}::regclass, (select max({}) from {}))").format(sql.Literal(sequence), sql.Identifier(column), seed.name)
+                    sql.SQL("select setval({}::regclass, (select max({}) from {}))").format(
+                        sql.Literal(sequence), sql.Identifier(column), seed.name
+                    )
                 )
             cursor.execute(sql.SQL("analyze {}").format(seed.name))
     except psycopg.Error as error:

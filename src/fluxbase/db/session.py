@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import AsyncConnection, AsyncRawCursor
 
+from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
 
 class SystemTx:
@@ -42,7 +43,7 @@ class SystemSessions:
         self._locks: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager
-    async def __call__(self, tenant: Any, *, reason: str) -> AsyncIterator[SystemTx]:
+    async def __call__(self, tenant: Any, *, reason: str) -> AsyncGenerator[SystemTx]:
         """A transaction in the tenant's database. Raises Unavailable when it cannot be reached."""
         conninfo = self._conninfo_of(tenant)
         async with self._locks.setdefault(conninfo, asyncio.Lock()):
@@ -54,7 +55,9 @@ class SystemSessions:
                 stale = self._connections.pop(conninfo, None)
                 if stale is not None:
                     await stale.close()
-                raise Unavailable("Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable") from error
+                raise Unavailable(
+                    "Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable"
+                ) from error
 
     async def _connection(self, conninfo: str) -> AsyncConnection[Any]:
         connection = self._connections.get(conninfo)
@@ -68,3 +71,15 @@ class SystemSessions:
         for connection in self._connections.values():
             await connection.close()
         self._connections.clear()
+
+
+async def notifications(conninfo: str, channel: str) -> AsyncGenerator[None]:
+    """Yields for each NOTIFY on the channel, reconnecting for ever."""
+    while True:
+        try:
+            async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+                await connection.execute(f"listen {quote_ident(channel)}".encode())
+                async for _ in connection.notifies():
+                    yield
+        except (psycopg.Error, OSError):
+            await asyncio.sleep(1)

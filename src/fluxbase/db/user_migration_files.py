@@ -141,8 +141,8 @@ def _cut(migration: MigrationFile, text: str, offset: int, is_transactional: boo
         raise _syntax_error(migration, text, offset, error) from error
     statements: list[FileStatement] = []
     for raw in parsed:
-        start = raw.stmt_location
-        statement = text[start : start + raw.stmt_len] if raw.stmt_len else text[start:].rstrip().rstrip(";")
+        start = raw.stmt_location or 0
+        statement = text[start : start + length] if (length := raw.stmt_len) else text[start:].rstrip().rstrip(";")
         line = migration.text.count("\n", 0, offset + start) + 1
         _refuse(migration, raw.stmt, statement, line, is_transactional)
         statements.append(FileStatement(statement, line, rewrite_policies(statement)))

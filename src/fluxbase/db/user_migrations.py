@@ -6,7 +6,7 @@ and goes on behind them. The history is ``fluxbase.user_migrations``, readable b
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,7 +139,7 @@ def take_back(conninfo: str, directory: Path, count: int = 1, *, on_event: OnEve
     tell = on_event or _silent
     with _connect(conninfo, tell) as connection, _locked(conninfo, tell):
         entries = _history(connection)
-        newest = [entry for entry in reversed(entries.values())][:count]
+        newest = list(reversed(entries.values()))[:count]
         plan: list[tuple[MigrationFile, Sequence[FileStatement], bool]] = []
         for entry in newest:
             file = files.get(entry.file)
@@ -149,7 +149,9 @@ def take_back(conninfo: str, directory: Path, count: int = 1, *, on_event: OnEve
                 raise _changed(file)
             parsed = parse_file(file)
             if parsed.down is None:
-                raise MigrationError("has no down section", file=file.file, hint=f"add the line {DOWN_MARK!r} and the SQL that takes it back")
+                raise MigrationError(
+                    "has no down section", file=file.file, hint=f"add the line {DOWN_MARK!r} and the SQL that takes it back"
+                )
             plan.append((file, parsed.down, parsed.is_transactional))
         done: list[Applied] = []
         for index, (file, statements, is_transactional) in enumerate(plan, 1):
@@ -189,7 +191,7 @@ def _silent(event: MigrationEvent) -> None:
 
 
 @contextmanager
-def _connect(conninfo: str, tell: OnEvent) -> Iterator[Connection]:
+def _connect(conninfo: str, tell: OnEvent) -> Generator[Connection]:
     try:
         connection: Connection = psycopg.connect(conninfo, autocommit=True, application_name="fluxbase migrate")
     except psycopg.Error as error:
@@ -208,7 +210,7 @@ def _connect(conninfo: str, tell: OnEvent) -> Iterator[Connection]:
 
 
 @contextmanager
-def _locked(conninfo: str, tell: OnEvent) -> Iterator[None]:
+def _locked(conninfo: str, tell: OnEvent) -> Generator[None]:
     """Hold the run's lock on a connection of its own, where no migration can release it."""
     with psycopg.connect(conninfo, autocommit=True, application_name="fluxbase migrate lock") as lock:
         row = lock.execute(_sql("try_lock"), {"key": LOCK_KEY}).fetchone()
@@ -298,7 +300,7 @@ def _apply(connection: Connection, file: MigrationFile, entry: _Entry | None, te
 
 
 @contextmanager
-def _unit(connection: Connection, file: MigrationFile, is_transactional: bool) -> Iterator[None]:
+def _unit(connection: Connection, file: MigrationFile, is_transactional: bool) -> Generator[None]:
     """One transaction around a file; an error at COMMIT (deferred constraints) is the file's error too."""
     if not is_transactional:
         yield
@@ -316,7 +318,7 @@ def _execute(connection: Connection, file: MigrationFile, statement: FileStateme
         tell(MigrationEvent(EventKind.NOTE, file.file, text))
     try:
         # The user's own file is the one text that is SQL by definition; it runs with the owner's rights only.
-        connection.execute(cast(LiteralString, statement.executed.sql))
+        connection.execute(cast("LiteralString", statement.executed.sql))
     except psycopg.Error as error:
         raise _failed(file, statement, error) from error
 

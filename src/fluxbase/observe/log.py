@@ -15,7 +15,9 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-_SECRETS = re.compile(r"fb_(?:sk|rt|live|test|pk)_[A-Za-z0-9_\-]+|eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*)?|(?i:bearer)\s+\S+")
+_SECRETS = re.compile(
+    r"fb_(?:sk|rt|live|test|pk)_[A-Za-z0-9_\-]+|eyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*)?|(?i:bearer)\s+\S+"
+)
 FLUSH_BYTES = 65_536
 FLUSH_SECONDS = 0.05
 
@@ -29,9 +31,13 @@ def _redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return {name: redact(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
+def _to_json(value: object, **_: object) -> str:
+    return orjson.dumps(value, default=str).decode()
+
+
 def configure(level: str, form: str) -> None:
     """Set structlog up for this process."""
-    renderer: Any = structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str).decode())
+    renderer: Any = structlog.dev.ConsoleRenderer() if form == "console" else structlog.processors.JSONRenderer(serializer=_to_json)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -81,4 +87,13 @@ class LineWriter:
 
 def access_fields(method: str, path: str, status: int, seconds: float, **more: Any) -> dict[str, Any]:
     """The members of an access line; query values are never among them."""
-    return {"ts": round(time.time(), 3), "level": "info", "event": "request", "method": method, "path": path, "status": status, "ms": round(seconds * 1000, 2), **more}
+    return {
+        "ts": round(time.time(), 3),
+        "level": "info",
+        "event": "request",
+        "method": method,
+        "path": path,
+        "status": status,
+        "ms": round(seconds * 1000, 2),
+        **more,
+    }

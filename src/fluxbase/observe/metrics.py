@@ -12,11 +12,10 @@ import threading
 import time
 from bisect import bisect_left
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fluxbase.config import Config
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -44,7 +43,11 @@ class Metrics:
     def write(self, folder: Path) -> None:
         """Replace this worker's file in one step."""
         draft = folder / f"{os.getpid()}.tmp"
-        draft.write_text(json.dumps({"requests": self.requests, "errors": self.errors, "buckets": self.buckets, "seconds": self.seconds, "gauges": self.gauges}))
+        draft.write_text(
+            json.dumps(
+                {"requests": self.requests, "errors": self.errors, "buckets": self.buckets, "seconds": self.seconds, "gauges": self.gauges}
+            )
+        )
         draft.replace(folder / f"{os.getpid()}.json")
 
 
@@ -60,7 +63,7 @@ def render(folder: Path, started_at: float) -> str:
     total = Metrics()
     workers = 0
     for file in folder.glob("*.json"):
-        if not os.path.exists(f"/proc/{file.stem}"):
+        if not Path(f"/proc/{file.stem}").exists():
             file.unlink(missing_ok=True)
             continue
         try:
@@ -88,7 +91,12 @@ def render(folder: Path, started_at: float) -> str:
     lines += [f"fluxbase_request_seconds_sum {total.seconds}", f"fluxbase_request_seconds_count {running}"]
     for name, value in sorted(total.gauges.items()):
         lines += [f"# TYPE fluxbase_{name} gauge", f"fluxbase_{name} {value}"]
-    lines += ["# TYPE fluxbase_workers gauge", f"fluxbase_workers {workers}", "# TYPE fluxbase_uptime_seconds gauge", f"fluxbase_uptime_seconds {time.time() - started_at:.0f}"]
+    lines += [
+        "# TYPE fluxbase_workers gauge",
+        f"fluxbase_workers {workers}",
+        "# TYPE fluxbase_uptime_seconds gauge",
+        f"fluxbase_uptime_seconds {time.time() - started_at:.0f}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -107,7 +115,7 @@ def start_listener(config: Config) -> int | None:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 - the base class says so
             return
 
     try:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from fluxbase.kernel.errors import NotFound
 from fluxbase.kernel.ids import DatabaseName, TenantId
-
 
 
 @dataclass(frozen=True, slots=True)

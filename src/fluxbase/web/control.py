@@ -30,9 +30,7 @@ class ControlPlane:
         self._started_at = time.time()
         self._register()
 
-    def add(
-        self, method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *, access: Access, limit: Limit, name: str
-    ) -> None:
+    def add(self, method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *, access: Access, limit: Limit, name: str) -> None:
         """Register one endpoint; both keyword arguments are required."""
         self.app.add_api_route(path, endpoint, methods=[method], name=name)
         methods = {method, "HEAD"} if method == "GET" else {method}

@@ -24,14 +24,10 @@ _READS = frozenset({"GET", "HEAD"})
 
 def settings_of(method: str, path: str, context: RequestContext) -> RequestSettings:
     """The ``request.*`` settings of this request."""
-    headers = {
-        name.decode("latin-1"): value.decode("latin-1") for name, value in context.headers.items() if name not in _HIDDEN_HEADERS
-    }
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.headers.items() if name not in _HIDDEN_HEADERS}
     cookie = context.headers.get(b"cookie")
     cookies_json = "{}" if cookie is None else orjson.dumps(parse_cookies(cookie.decode("latin-1"))).decode()
-    return RequestSettings(
-        method=method, path=path, headers_json=orjson.dumps(headers).decode(), cookies_json=cookies_json, search_path=""
-    )
+    return RequestSettings(method=method, path=path, headers_json=orjson.dumps(headers).decode(), cookies_json=cookies_json, search_path="")
 
 
 def parse_cookies(text: str) -> dict[str, str]:

@@ -82,6 +82,4 @@ class RouteTable:
             if method in item.methods:
                 return item, values
         allowed = sorted({m for item in candidates for m in item.methods})
-        raise MethodNotAllowed(
-            f"{method} is not supported here.", pgrst="PGRST117", headers=(("allow", ", ".join(allowed)),)
-        )
+        raise MethodNotAllowed(f"{method} is not supported here.", pgrst="PGRST117", headers=(("allow", ", ".join(allowed)),))

@@ -13,9 +13,10 @@ select pg_catalog.json_build_object(
   'relations', (select coalesce(json_agg(json_build_object(
      'oid', r.oid::bigint, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'protected', r.is_protected, 'invoker', r.is_invoker,
      'updatable', r.updatable,
-     'columns', (select coalesce(json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory, t.typname)
-                                 order by a.attnum), '[]')
+     'columns', (select coalesce(json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory, t.typname,
+                                 case when a.attgenerated = '' then pg_catalog.pg_get_expr(d.adbin, d.adrelid) end) order by a.attnum), '[]')
                    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+                   left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
                   where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped),
      'keys', (select coalesce(json_agg(json_build_array(con.contype, (select json_agg(a.attname order by k.n)
                  from unnest(con.conkey) with ordinality k(num, n) join pg_catalog.pg_attribute a on a.attrelid = con.conrelid and a.attnum = k.num))), '[]')

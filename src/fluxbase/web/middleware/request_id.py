@@ -40,7 +40,7 @@ class RequestId:
             if kind == "http.response.start":
                 context.status = message["status"]
                 context.has_started = True
-                own = message.get("headers") or []
+                own: list[tuple[bytes, bytes]] = message.get("headers") or []
                 names = {name for name, _ in own}
                 message["headers"] = [*own, *(pair for pair in context.response_headers if pair[0] not in names)]
             elif kind == "http.response.body":

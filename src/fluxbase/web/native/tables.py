@@ -1,3 +1,5 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
+# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """/api/v1/tables and /api/v1/rpc: the native dialect over the same engine (contract-native 2.5).
 
 Differences from REST that are decided here: writes return the rows unless told otherwise, one inserted object
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from fluxbase.web.context import Receive, Scope, Send
 
 _OBJECT = "application/vnd.pgrst.object+json"
-_RESERVED = frozenset({"select", "order", "limit", "offset", "count", "group_by", "cursor", "cursor_column", "truncate", "on_conflict", "columns"})
+_RESERVED = frozenset(
+    {"select", "order", "limit", "offset", "count", "group_by", "cursor", "cursor_column", "truncate", "on_conflict", "columns"}
+)
 _COUNT = re.compile(r"^(?:exact|planned|estimated)$")
 _OPERATORS = {"nin": "not.in", "isnot": "not.is"}
 
@@ -81,7 +85,9 @@ class NativeTables:
         """``POST …/query``: filters in the body, the same answer as GET."""
         request = await data_request(scope, receive, table, is_rpc=False)
         query = query_from_body(_json_object(request.body))
-        request = replace(request, method="GET", schema=schema, query=query, body=b"", content_type="", settings=replace(request.settings, method="GET"))
+        request = replace(
+            request, method="GET", schema=schema, query=query, body=b"", content_type="", settings=replace(request.settings, method="GET")
+        )
         await self._read(scope, send, request)
 
     async def _collection(self, scope: Scope, receive: Receive, send: Send, schema: str | None, table: str) -> None:
@@ -95,7 +101,9 @@ class NativeTables:
         prefer = request.prefer if "return=" in request.prefer else ", ".join(filter(None, (request.prefer, "return=representation")))
         is_minimal = "return=minimal" in prefer or "return=headers-only" in prefer
         if method in {"PATCH", "DELETE"} and not has_filter:
-            raise InvalidInput("Name at least one filter.", code="filter_required", hint="To change every row filter on a column that is never null.")
+            raise InvalidInput(
+                "Name at least one filter.", code="filter_required", hint="To change every row filter on a column that is never null."
+            )
         if method == "POST":
             reply = await self._insert(principal, request, query, prefer, is_minimal=is_minimal)
         else:
@@ -126,7 +134,9 @@ class NativeTables:
     async def _read(self, scope: Scope, send: Send, request: DataRequest) -> None:
         query, _, count = translate_query(request.query)
         prefer = ", ".join(filter(None, (request.prefer, f"count={count}" if count else "")))
-        reply = await self._service.handle(_principal(scope), replace(request, query=query, prefer=prefer, accept="" if "json" in request.accept else request.accept))
+        reply = await self._service.handle(
+            _principal(scope), replace(request, query=query, prefer=prefer, accept="" if "json" in request.accept else request.accept)
+        )
         if reply.status == 206:
             reply = replace(reply, status=200)
         await send_reply(reply, scope, send)
@@ -143,7 +153,11 @@ class NativeTables:
         selected = [part for part in request.query.split("&") if part.startswith("select=")]
         query = "&".join([f"{quote(key[0])}=eq.{quote(row_id, safe='')}", *selected])
         wanted = replace(
-            request, query=query, accept=_OBJECT, method="PATCH" if method == "PUT" else method, prefer="" if method in {"GET", "HEAD"} else "return=representation"
+            request,
+            query=query,
+            accept=_OBJECT,
+            method="PATCH" if method == "PUT" else method,
+            prefer="" if method in {"GET", "HEAD"} else "return=representation",
         )
         try:
             reply = await self._service.handle(principal, wanted)
@@ -275,7 +289,11 @@ def format_value(operator: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         items = [str(item).replace("\\", "\\\\").replace('"', '\\"') for item in value]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        return "(" + ",".join(f'"{item}"' for item in items) + ")" if operator in {"in", "nin"} else "{" + ",".join(f'"{item}"' for item in items) + "}"
+        return (
+            "(" + ",".join(f'"{item}"' for item in items) + ")"
+            if operator in {"in", "nin"}
+            else "{" + ",".join(f'"{item}"' for item in items) + "}"
+        )
     if isinstance(value, dict):
         return orjson.dumps(value).decode()
     return str(value)
