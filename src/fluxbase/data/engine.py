@@ -1,0 +1,74 @@
+"""What the use cases of the data plane share: the parts of the engine, and one request's work on one snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fluxbase.config.model import Data
+    from fluxbase.data.compile import Statement
+    from fluxbase.data.plan import Bounds
+    from fluxbase.data.prefer import Preferences
+    from fluxbase.data.request import DataRequest
+    from fluxbase.data.snapshot import Snapshot
+    from fluxbase.db.executor import Mode
+    from fluxbase.kernel.principal import Principal
+
+MAX_PLANS = 4096
+Row = tuple[bytes | None, ...]
+
+
+class StatementRunner(Protocol):
+    """What executes (``db/executor.py``)."""
+
+    async def run(
+        self, principal: Principal, settings: Any, sql: str, params: Sequence[bytes | str | None], *, mode: Mode, deadline: float,
+        expected_epoch: int = -1, verdict: Callable[[Row], bool] | None = None,
+    ) -> Row:  # fmt: skip
+        """One round trip."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The same for every request of a worker."""
+
+    executor: StatementRunner
+    settings: Data
+    bounds: Bounds
+
+
+@dataclass(slots=True)
+class Work:
+    """One request, the caller, and the snapshot it is planned on."""
+
+    engine: Engine
+    principal: Principal
+    request: DataRequest
+    snapshot: Snapshot
+    schema: str
+    prefer: Preferences
+
+    def remembered(self, key: Any, compile_statement: Callable[[], Statement]) -> Statement:
+        """The statement of a known shape; a new one is compiled once and lives as long as the snapshot."""
+        plans = self.snapshot.plans
+        found: Statement | None = plans.get(key)
+        if found is None:
+            found = compile_statement()
+            if len(plans) >= MAX_PLANS:
+                del plans[next(iter(plans))]
+            plans[key] = found
+        return found
+
+    async def run(self, sql: str, params: Sequence[bytes | str | None], *, mode: Mode, verdict: Callable[[Row], bool] | None = None) -> Row:
+        """Execute in one transaction, under the epoch of the snapshot."""
+        settings = self.request.settings
+        if self.prefer.timezone is not None:
+            settings = replace(settings, timezone=self.prefer.timezone)
+        return await self.engine.executor.run(
+            self.principal, settings, sql, params, mode=mode, deadline=self.request.deadline, expected_epoch=self.snapshot.epoch,
+            verdict=verdict,
+        )  # fmt: skip
