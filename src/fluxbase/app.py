@@ -148,6 +148,7 @@ class Program:
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.executor import Executor
         from fluxbase.db.pool import Pools
+        from fluxbase.db.settings import SignedSettings
 
         database = self.config.database
         timeouts = self.config.data.statement_timeout_seconds
@@ -162,7 +163,7 @@ class Program:
         self.executor = Executor(
             self.pools,
             database_of=lambda tenant_id: self.registry.get(tenant_id).database,
-            signer_of=lambda tenant_id: self._signers[tenant_id],
+            session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
             timeout_of=lambda role: timeouts.get(role, default),
         )

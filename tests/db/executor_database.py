@@ -19,6 +19,7 @@ from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.db.executor import Executor, Mode, RequestSettings
 from fluxbase.db.pool import Pools
 from fluxbase.db.provision import login_name, provision
+from fluxbase.db.settings import SignedSettings
 from fluxbase.kernel.ids import RoleName, TenantId
 from fluxbase.kernel.principal import CredentialKind, Principal
 from fluxbase.kernel.secret import Secret
@@ -108,7 +109,7 @@ class Database:
         made = executor(
             pools,
             database_of=lambda _: self.name,
-            signer_of=lambda _: self.signer,
+            session_settings=SignedSettings(lambda _: self.signer),
             on_epochs=lambda _, epochs: self.epochs.append(epochs),
             timeout_of=lambda _: 20.0,
         )

@@ -7,7 +7,7 @@ error himself, and a quoted word stays in a message only when it names an object
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
@@ -31,6 +31,17 @@ _OBJECTS = (
     "policy|trigger|variable|cursor|language|collation|extension|database"
 )
 _QUOTED = re.compile(rf'(?P<before>(?:\b(?:{_OBJECTS})s?|:)?\s*)"(?P<value>(?:[^"]|"")*)"', re.IGNORECASE)
+
+
+class Translate(Protocol):
+    """Turns PostgreSQL's diagnostics into the error a client may see."""
+
+    def __call__(
+        self, sqlstate: str, message: str, detail: str | None = None, hint: str | None = None, params: Sequence[str | bytes | None] = (),
+        *, is_raised: bool = False,
+    ) -> FluxbaseError:  # fmt: skip
+        """``is_raised``: by RAISE of a PL/pgSQL function."""
+        ...
 
 
 def nul_refused() -> FluxbaseError:

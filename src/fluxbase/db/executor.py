@@ -7,26 +7,25 @@ Sync was read. After anything but a plain read the session is cleaned by a secon
 from __future__ import annotations
 
 import time
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
 from fluxbase.db.errors import nul_refused, translate
-from fluxbase.db.settings import RequestSettings, deny_array
+from fluxbase.db.settings import Mode, RequestSettings
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fluxbase.crypto.identity import IdentitySigner
     from fluxbase.db.connection import Batch, Connection
+    from fluxbase.db.errors import Translate
     from fluxbase.db.pool import Pool, Pools
+    from fluxbase.db.settings import SessionSettings, Statement
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
 
 __all__ = ["Executor", "Mode", "RequestSettings", "Row"]
 
-IDENTITY_LIFE_MS = 2000
 GRACE_SECONDS = 0.3
 """PostgreSQL's own statement_timeout comes first; our watch is for a server that does not answer at all."""
 _BEGIN: Batch = (("begin", ()),)
@@ -34,14 +33,6 @@ _COMMIT: Batch = (("commit", ()),)
 _ROLLBACK: Batch = (("rollback", ()),)
 
 Row = tuple[bytes | None, ...]
-
-
-class Mode(Enum):
-    """What the statement may do, and so what is left to clean."""
-
-    PLAIN_READ = "plain_read"
-    FUNCTION_READ = "function_read"
-    WRITE = "write"
 
 
 class Executor:
@@ -52,15 +43,17 @@ class Executor:
         pools: Pools,
         *,
         database_of: Callable[[TenantId], str],
-        signer_of: Callable[[TenantId], IdentitySigner],
+        session_settings: SessionSettings,
         on_epochs: Callable[[TenantId, str], None],
         timeout_of: Callable[[str], float],
+        translate: Translate = translate,
     ) -> None:
         self._pools = pools
         self._database_of = database_of
-        self._signer_of = signer_of
+        self._session_settings = session_settings
         self._on_epochs = on_epochs
         self._timeout_of = timeout_of
+        self._translate = translate
 
     async def run(
         self,
@@ -84,7 +77,7 @@ class Executor:
         for value in values:
             if value is not None and b"\0" in value:  # libpq would cut the value there
                 raise nul_refused()
-        pool = self._pools.of(self._database_of(principal.tenant), principal.role)
+        pool = self._pools.of(self._database_of(principal.tenant), self._session_settings.login_role(principal))
         is_last = False
         while True:
             connection = pool.take() or await pool.acquire(deadline)
@@ -98,26 +91,27 @@ class Executor:
                     raise Unavailable("The database connection was lost.", pgrst="PGRST001", code="connection_lost") from None
             except StatementError as error:
                 # Nothing ran: our statements had been deallocated, or a role was left behind (that connection is closed).
-                is_leftover = error.sqlstate == "42501" and error.index == 0
+                is_leftover = self._is_leftover(error)
                 if is_last and is_leftover:
                     raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error
                 if is_last or not (is_leftover or error.sqlstate == "26000"):
-                    raise translate(error.sqlstate, error.message, error.detail, error.hint, values, is_raised=error.is_raised) from None
+                    raise self._translate(
+                        error.sqlstate, error.message, error.detail, error.hint, values, is_raised=error.is_raised
+                    ) from None
             is_last = True
 
     async def _in_one_trip(
         self, pool: Pool, connection: Connection, principal: Principal, settings: RequestSettings, sql: str, values: list[bytes | None],
         mode: Mode, deadline: float, expected_epoch: int,
     ) -> Row:  # fmt: skip
-        batch: list[tuple[str, Sequence[bytes | None] | None]] = []
-        before = 0
+        batch: list[Statement] = []
+        first = 0
         try:
-            self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
-            before = len(batch) - 1
+            first = self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
             batch.append((sql, values))
             rows = await connection.run(batch, is_cleaned=mode is not Mode.PLAIN_READ)
         except StatementError as error:
-            error.index -= before
+            error.index -= first
             self._after_error(pool, connection, error)
             raise
         except DeadlinePassed:
@@ -130,18 +124,17 @@ class Executor:
                 pool.recover(connection)
             raise
         pool.release(connection)
-        self._note_epochs(connection, principal.tenant, rows[-2][-1])
+        self._note_epochs(connection, principal.tenant, rows[first])
         return rows[-1]
 
     async def _judged(
         self, pool: Pool, connection: Connection, principal: Principal, settings: RequestSettings, sql: str, values: list[bytes | None],
         mode: Mode, deadline: float, expected_epoch: int, verdict: Callable[[Row], bool] | None,
     ) -> Row:  # fmt: skip
-        batch: list[tuple[str, Sequence[bytes | None] | None]] = list(_BEGIN)
-        before = 1
+        batch: list[Statement] = list(_BEGIN)
+        first = 1
         try:
-            self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
-            before = len(batch) - 1
+            first = self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
             batch.append((sql, values))
             try:
                 rows = await connection.run(batch)
@@ -150,10 +143,10 @@ class Executor:
                 raise
             is_kept = verdict is not None and verdict(rows[-1])
             if is_kept:
-                before = len(_COMMIT)
+                first = len(_COMMIT)
                 await connection.run(_COMMIT, is_cleaned=True)
         except StatementError as error:
-            error.index -= before
+            error.index -= first
             if connection.is_quiet:
                 connection.clean(_ROLLBACK)
             self._after_error(pool, connection, error)
@@ -171,14 +164,14 @@ class Executor:
         if not is_kept:
             connection.clean(_ROLLBACK)
         pool.release(connection)
-        self._note_epochs(connection, principal.tenant, rows[-2][-1])
+        self._note_epochs(connection, principal.tenant, rows[first])
         return rows[-1]
 
     def _open(
-        self, batch: list[tuple[str, Sequence[bytes | None] | None]], connection: Connection, principal: Principal,
-        settings: RequestSettings, mode: Mode, deadline: float, expected_epoch: int,
-    ) -> None:  # fmt: skip
-        """What precedes the statement: distrusted plans dropped, then the settings."""
+        self, batch: list[Statement], connection: Connection, principal: Principal, settings: RequestSettings, mode: Mode,
+        deadline: float, expected_epoch: int,
+    ) -> int:  # fmt: skip
+        """What precedes the statement: distrusted plans dropped, then the settings. Gives the place of the settings statement."""
         now = time.monotonic()
         remaining = min(deadline - now, self._timeout_of(principal.role))
         if remaining <= 0:
@@ -189,34 +182,14 @@ class Executor:
             connection.schema_epoch = expected_epoch
         if connection.needs_preamble:
             batch.extend(connection.preamble())
-        signer = self._signer_of(principal.tenant)
-        bound = connection.signer
-        if bound is None or bound.signer is not signer:
-            bound = connection.signer = signer.bind(connection.database, connection.role, connection.pid)
-        claims = principal.claims_json.encode()
-        path = settings.path.encode("utf-8", "replace")
-        params: list[bytes | None] = [
-            claims,
-            bound.sign(int(time.time() * 1000) + connection.clock_offset_ms + IDENTITY_LIFE_MS, claims),
-            settings.method.encode(),
-            path if b"\0" not in path else path.replace(b"\0", b"%00"),
-            settings.headers_json.encode(),
-            settings.cookies_json.encode(),
-            settings.search_path.encode(),
-            principal.tenant.encode(),
-            b"%d" % max(1, int(remaining * 1000)),
-            b"off" if mode is Mode.WRITE else b"on",
-            connection.role_bytes,
-            deny_array(principal.deny_keys),
-            b"%d" % expected_epoch,
-        ]
-        if settings.timezone is not None or settings.extra:
-            params += settings.more()
-        batch.append((settings.statement, params))
+        first = len(batch)
+        batch.extend(self._session_settings.opening(connection, principal, settings, mode, max(1, int(remaining * 1000)), expected_epoch))
         self._pools.watch()
+        return first
 
-    def _note_epochs(self, connection: Connection, tenant: TenantId, epochs: bytes | None) -> None:
+    def _note_epochs(self, connection: Connection, tenant: TenantId, settings_row: Row) -> None:
         """Plans of a connection belong to one schema epoch; whoever keeps keys and snapshots hears of a change."""
+        epochs = settings_row[-1] if settings_row else None
         if epochs is None or epochs == connection.epochs:
             return
         schema_epoch = int(epochs.split(b":", 1)[0])
@@ -226,10 +199,12 @@ class Executor:
         connection.epochs = epochs
         self._on_epochs(tenant, epochs.decode())
 
-    @staticmethod
-    def _after_error(pool: Pool, connection: Connection, error: StatementError) -> None:
+    def _is_leftover(self, error: StatementError) -> bool:
         """Refused before anybody was admitted: not by the deny list but by missing rights, so the role is not what it must be."""
-        if error.index == 0 and error.sqlstate == "42501":
+        return error.sqlstate == "42501" and error.index == 0 and self._session_settings.is_role_for_life
+
+    def _after_error(self, pool: Pool, connection: Connection, error: StatementError) -> None:
+        if self._is_leftover(error):
             connection.close()
         else:
             pool.release(connection)

@@ -6,9 +6,33 @@ Every ``request.*`` setting is set on every request, local to the transaction, s
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
 from fluxbase.db.sql import array_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fluxbase.crypto.identity import IdentitySigner
+    from fluxbase.db.connection import Connection
+    from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.principal import Principal
+
+    Statement = tuple[str, Sequence[bytes | None] | None]
+
+IDENTITY_LIFE_MS = 2000
+
+
+class Mode(Enum):
+    """What the statement may do, and so what is left to clean."""
+
+    PLAIN_READ = "plain_read"
+    FUNCTION_READ = "function_read"
+    WRITE = "write"
+
 
 _NAMES = (
     "request.jwt.claims", "fluxbase.identity", "request.method", "request.path", "request.headers", "request.cookies", "search_path",
@@ -56,6 +80,11 @@ class RequestSettings:
             return PLAIN if self.timezone is None else _WITH_TIMEZONE
         return _statement(has_timezone=self.timezone is not None, extras=len(self.extra))
 
+    @property
+    def path_bytes(self) -> bytes:
+        """The path; a NUL, which no setting can hold, stays encoded."""
+        return self.path.encode("utf-8", "replace").replace(b"\0", b"%00")
+
     def more(self) -> list[bytes | None]:
         """Parameters beyond the fixed ones."""
         values: list[bytes | None] = [] if self.timezone is None else [self.timezone.encode()]
@@ -73,3 +102,63 @@ def deny_array(keys: tuple[str, ...]) -> bytes:
             _DENY_KEYS[()] = b"{}"
         found = _DENY_KEYS[keys] = array_literal(keys).encode()
     return found
+
+
+class SessionSettings(Protocol):
+    """How a transaction learns who asks: signed (a database we manage) or as PostgREST sets it (``db/peer_settings.py``)."""
+
+    @property
+    def is_role_for_life(self) -> bool:
+        """Whether a connection has one role; then a refused settings statement means that the connection is not what it must be."""
+        ...
+
+    def login_role(self, principal: Principal) -> str:
+        """The role whose connections serve this caller."""
+        ...
+
+    def opening(
+        self, connection: Connection, principal: Principal, settings: RequestSettings, mode: Mode, timeout_ms: int, expected_epoch: int
+    ) -> list[Statement]:
+        """The statements before the request's own, the settings first; their row ends with the epochs or null."""
+        ...
+
+
+class SignedSettings:
+    """The settings of a database we manage: one login a role, identity signed for one backend and two seconds."""
+
+    is_role_for_life = True
+
+    def __init__(self, signer_of: Callable[[TenantId], IdentitySigner]) -> None:
+        self._signer_of = signer_of
+
+    def login_role(self, principal: Principal) -> str:
+        """The caller's own role."""
+        return principal.role
+
+    def opening(
+        self, connection: Connection, principal: Principal, settings: RequestSettings, mode: Mode, timeout_ms: int, expected_epoch: int
+    ) -> list[Statement]:
+        """One statement; it raises when the session is denied, the tenant frozen or the plan outdated."""
+        signer = self._signer_of(principal.tenant)
+        bound = connection.signer
+        if bound is None or bound.signer is not signer:
+            bound = connection.signer = signer.bind(connection.database, connection.role, connection.pid)
+        claims = principal.claims_json.encode()
+        params: list[bytes | None] = [
+            claims,
+            bound.sign(int(time.time() * 1000) + connection.clock_offset_ms + IDENTITY_LIFE_MS, claims),
+            settings.method.encode(),
+            settings.path_bytes,
+            settings.headers_json.encode(),
+            settings.cookies_json.encode(),
+            settings.search_path.encode(),
+            principal.tenant.encode(),
+            b"%d" % timeout_ms,
+            b"off" if mode is Mode.WRITE else b"on",
+            connection.role_bytes,
+            deny_array(principal.deny_keys),
+            b"%d" % expected_epoch,
+        ]
+        if settings.timezone is not None or settings.extra:
+            params += settings.more()
+        return [(settings.statement, params)]

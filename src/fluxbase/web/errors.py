@@ -6,7 +6,7 @@ SQLSTATE classes follow PostgREST's table (contract-supabase 1.10).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -16,6 +16,17 @@ from fluxbase.web.context import Dialect
 
 if TYPE_CHECKING:
     from fluxbase.kernel.principal import Principal
+
+
+class Renderer(Protocol):
+    """Status, headers and body of a declared error."""
+
+    def __call__(
+        self, error: FluxbaseError, dialect: Dialect, principal: Principal | None, request_id: str
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Called once for each error that leaves."""
+        ...
+
 
 STATUS_OF_KIND: dict[Kind, int] = {
     Kind.INVALID: 400,

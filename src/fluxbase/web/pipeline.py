@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fluxbase.web.context import context_of
+from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
 from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
-from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, Authorise, TenantCandidate
+from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, Authorise, TenantCandidate, credentials_of
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from fluxbase.limits.gcra import AddressLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.errors import Renderer
+    from fluxbase.web.middleware.authenticate import Credentials
     from fluxbase.web.routing import RouteTable
 
 
@@ -41,6 +44,10 @@ class Parts:
     authenticator: Authenticator
     limiter: AddressLimiter
     access_sink: AccessSink
+    credentials: Credentials = credentials_of
+    """Where credentials stand in a request."""
+    renderer: Renderer = render
+    """How a declared error is worded on the wire."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -51,9 +58,9 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("AccessLog", lambda app: AccessLog(app, parts.access_sink)),
         ("SecurityHeaders", lambda app: SecurityHeaders(app, is_https=server.public_url.startswith("https://"))),
         ("Cors", lambda app: Cors(app, server.cors_origins)),
-        ("ErrorBoundary", ErrorBoundary),
+        ("ErrorBoundary", lambda app: ErrorBoundary(app, parts.renderer)),
         ("TrustedProxy", lambda app: TrustedProxy(app, server.trusted_proxies, server.trusted_proxy_hops)),
-        ("Errors", Errors),
+        ("Errors", lambda app: Errors(app, parts.renderer)),
         ("HostAndScheme", lambda app: HostAndScheme(app, allowed_hosts(parts.config))),
         ("Normalise", lambda app: Normalise(app, server.url_limit_bytes)),
         ("Route", lambda app: RouteMatch(app, parts.routes)),
@@ -61,7 +68,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry)),
-        ("Authenticate", lambda app: Authenticate(app, parts.authenticator)),
+        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.credentials)),
         ("Authorise", Authorise),
     ]
 

@@ -16,9 +16,13 @@ from fluxbase.kernel.principal import CredentialKind, Principal
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxbase.kernel.ids import TenantId
     from fluxbase.tenancy.registry import Tenant, TenantRegistry
     from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
+
+    Credentials = Callable[[dict[bytes, bytes]], list[str]]
 
 
 class Authenticator(Protocol):
@@ -77,9 +81,10 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
 class Authenticate:
     """Sets ``context.principal``."""
 
-    def __init__(self, app: App, authenticator: Authenticator) -> None:
+    def __init__(self, app: App, authenticator: Authenticator, credentials: Credentials = credentials_of) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -94,7 +99,7 @@ class Authenticate:
         if context.route is not None and context.route.access is Access.PUBLIC:
             context.principal = self._authenticator.anonymous(tenant.id)
             return
-        raw = credentials_of(context.headers)
+        raw = self._credentials(context.headers)
         if not raw:
             context.principal = self._authenticator.anonymous(tenant.id)
             return

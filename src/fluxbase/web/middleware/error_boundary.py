@@ -16,11 +16,12 @@ from fluxbase.web.errors import constant_internal, render
 
 if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.errors import Renderer
 
 _log = structlog.get_logger("fluxbase.web")
 
 
-async def send_error(error: FluxbaseError, scope: Scope, send: Send) -> None:
+async def send_error(error: FluxbaseError, scope: Scope, send: Send, renderer: Renderer = render) -> None:
     """Answer with a declared error, or close a websocket before it was accepted."""
     context = context_of(scope)
     context.error_code = error.code
@@ -29,7 +30,7 @@ async def send_error(error: FluxbaseError, scope: Scope, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": ""})
         return
-    status, headers, body = render(error, context.dialect, context.principal, context.request_id)
+    status, headers, body = renderer(error, context.dialect, context.principal, context.request_id)
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
@@ -38,8 +39,9 @@ async def send_error(error: FluxbaseError, scope: Scope, send: Send) -> None:
 class Errors:
     """FluxbaseError → body in the dialect of the path."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, renderer: Renderer = render) -> None:
         self._app = app
+        self._renderer = renderer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -48,14 +50,15 @@ class Errors:
         try:
             await self._app(scope, receive, send)
         except FluxbaseError as error:
-            await send_error(error, scope, send)
+            await send_error(error, scope, send, self._renderer)
 
 
 class ErrorBoundary:
     """Last resort: no exception text ever leaves."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, renderer: Renderer = render) -> None:
         self._app = app
+        self._renderer = renderer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -66,4 +69,4 @@ class ErrorBoundary:
         except Exception:  # noqa: BLE001 - the one place for exceptions that nobody declared
             context = context_of(scope)
             _log.exception("unexpected_error", request_id=context.request_id, path=context.path)
-            await send_error(constant_internal(), scope, send)
+            await send_error(constant_internal(), scope, send, self._renderer)
