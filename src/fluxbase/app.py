@@ -12,6 +12,7 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
@@ -151,8 +152,6 @@ class Program:
         from fluxbase.db.settings import SignedSettings
 
         database = self.config.database
-        timeouts = self.config.data.statement_timeout_seconds
-        default = timeouts.get("authenticated", 8.0)
         self.pools = Pools(
             lambda name, role: self.target.login_conninfo(login_name(name, role), name),
             size=database.pool_size,
@@ -165,11 +164,14 @@ class Program:
             database_of=lambda tenant_id: self.registry.get(tenant_id).database,
             session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
-            timeout_of=lambda role: timeouts.get(role, default),
+            timeout_of=cache(self._timeout_of),
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
         return self.pools, self.executor, self.data
+
+    def _timeout_of(self, role: str) -> float:
+        return self.config.data.limits_of(role).statement_timeout_seconds
 
     def _on_epochs(self, tenant_id: TenantId, epochs: str) -> None:
         if self._epochs.get(tenant_id) != epochs:

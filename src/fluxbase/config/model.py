@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
-from fluxbase.kernel.ids import is_system_schema
+from fluxbase.kernel.ids import CLIENT_ROLES, is_system_schema
 from fluxbase.kernel.secret import Secret
 
 
@@ -67,19 +69,60 @@ class Database(Section):
     connect_timeout_seconds: float = Field(default=5.0, gt=0, description="Time to connect.")
 
 
+def _by_role(defaults: dict[str, Any]) -> Callable[[Any], Any]:
+    """A limit as it is written: one number for every role, or role → number on top of the defaults."""
+
+    def normalise(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {**defaults, **cast("dict[str, Any]", value)}
+        items = cast("list[Any]", value) if isinstance(value, list) else [value]  # text from the environment is a list of one
+        return dict.fromkeys(defaults or CLIENT_ROLES, items[0] if len(items) == 1 else None)
+
+    return normalise
+
+
+_TIMEOUTS = {"anon": 3.0, "authenticated": 8.0, "service_role": 30.0}
+_ROWS = {"anon": 1000, "authenticated": 1000, "service_role": 1000}
+_DEPTHS = {"anon": 4, "authenticated": 8, "service_role": 16}
+_WIDTHS = {"anon": 16, "authenticated": 32, "service_role": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class CostLimits:
+    """What one role's requests may cost."""
+
+    statement_timeout_seconds: float
+    max_rows: int
+    max_embed_depth: int
+    max_embed_width: int
+    max_planner_cost: float | None
+
+
 class Data(Section):
-    """The data plane."""
+    """The data plane. Its cost limits are a number for every role, or role → number; a role that is not named has authenticated's."""
 
     schemas: list[str] = Field(default=["public"], min_length=1, description="Exposed schemas; the first is the default.")
     extra_search_path: list[str] = Field(default=["public", "extensions"], description="Schemas added to the search path.")
-    max_rows: int = Field(default=1000, ge=1, description="Most rows of one answer.")
+    openapi_mode: Literal["follow-privileges", "ignore-privileges", "disabled"] = Field(
+        default="follow-privileges", description="What the OpenAPI documents show: what the caller may use, everything, nothing."
+    )
     open_relations: list[str] = Field(default=[], description="schema.table served although nothing protects its rows.")
     custom_roles: list[str] = Field(default=[], description="Further client roles.")
-    max_embed_depth: int = Field(default=8, ge=0, description="Deepest embedding.")
-    max_embed_width: int = Field(default=32, ge=0, description="Most embeds in one request.")
     max_filter_depth: int = Field(default=64, ge=1, description="Deepest logic tree.")
-    statement_timeout_seconds: dict[str, float] = Field(
-        default={"anon": 3.0, "authenticated": 8.0, "service_role": 30.0}, description="Longest statement by role."
+    statement_timeout_seconds: Annotated[dict[str, PositiveFloat], BeforeValidator(_by_role(_TIMEOUTS))] = Field(
+        default=_TIMEOUTS, description="Longest statement by role."
+    )
+    max_rows: Annotated[dict[str, PositiveInt], BeforeValidator(_by_role(_ROWS))] = Field(
+        default=_ROWS, description="Most rows of one answer, and of one embed of one row, by role."
+    )
+    max_embed_depth: Annotated[dict[str, NonNegativeInt], BeforeValidator(_by_role(_DEPTHS))] = Field(
+        default=_DEPTHS, description="Deepest embedding by role."
+    )
+    max_embed_width: Annotated[dict[str, NonNegativeInt], BeforeValidator(_by_role(_WIDTHS))] = Field(
+        default=_WIDTHS, description="Most embeds in one request by role."
+    )
+    max_planner_cost: Annotated[dict[str, PositiveFloat], BeforeValidator(_by_role({}))] = Field(
+        default={}, description="Dearest statement in the planner's units by role; not named: no ceiling, and no EXPLAIN before the run."
     )
     aggregates_enabled: bool = Field(default=False, description="Aggregates in select.")
 
@@ -89,6 +132,20 @@ class Data(Section):
         if any(is_system_schema(name) for name in value):
             raise ValueError("names a system schema, which is never exposed")
         return value
+
+    def limits_of(self, role: str) -> CostLimits:
+        """The cost limits of a role; one that is not named has authenticated's."""
+
+        def pick(limit: dict[str, Any]) -> Any:
+            return limit.get(role, limit.get("authenticated"))
+
+        return CostLimits(
+            pick(self.statement_timeout_seconds),
+            pick(self.max_rows),
+            pick(self.max_embed_depth),
+            pick(self.max_embed_width),
+            pick(self.max_planner_cost),
+        )
 
 
 class Auth(Section):

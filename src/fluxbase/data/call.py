@@ -43,13 +43,13 @@ async def call(work: Work) -> DataReply:
             query.parts.setdefault((), Part()).offset = 0
         rows, node = function.rows, None
         if rows is not None:
-            node = plan_read(work.snapshot, rows, query, role, work.engine.bounds, visible=frozenset(rows.columns))
+            node = plan_read(work.snapshot, rows, query, role, work.bounds, visible=frozenset(rows.columns))
         return compile_call(function, node, arguments, media, from_body=is_post and content_type == "application/json", has_count=has_count)
 
     key = ("call", is_post, role, schema, request.target, names, content_type, media, has_count, has_offset, shape.key)
     statement = work.remembered(key, compile_statement)
     is_write = is_post and function.volatility == "v"
-    params = fill(statement.slots, shape, max_rows=work.engine.settings.max_rows, body=body)
+    params = fill(statement.slots, shape, max_rows=work.bounds.max_rows, body=body)
     judge = verdict(media if function.is_set else "json", _max_affected(prefer, function), is_put=False) if is_write else None
     row = await work.run(statement.sql, params, mode=Mode.WRITE if is_write else Mode.FUNCTION_READ, verdict=judge)
     return _call_reply(work, media, shape, function, row)

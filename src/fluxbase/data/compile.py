@@ -214,7 +214,7 @@ def node_sql(
     text += order_sql(node, params)
     if is_root:
         text += f" limit {params.add('limit', ())}::bigint"
-    elif node.part.limit is not None:
+    elif node.part.limit is not None or (node.join is not None and not node.join.is_to_one):
         text += f" limit {params.add('limit', node.path)}::bigint"
     if node.part.offset is not None:
         text += f" offset {params.add('offset', node.path)}::bigint"

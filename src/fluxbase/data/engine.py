@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
+
+from fluxbase.data.cost import refuse_dear
+from fluxbase.data.plan import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fluxbase.config.model import Data
     from fluxbase.data.compile import Statement
-    from fluxbase.data.plan import Bounds
     from fluxbase.data.prefer import Preferences
     from fluxbase.data.request import DataRequest
     from fluxbase.data.snapshot import Snapshot
@@ -38,7 +40,21 @@ class Engine:
 
     executor: StatementRunner
     settings: Data
-    bounds: Bounds
+    _bounds: dict[str, Bounds] = field(default_factory=dict[str, Bounds])
+
+    def bounds_of(self, role: str) -> Bounds:
+        """What a role's requests may cost."""
+        found = self._bounds.get(role)
+        if found is None:
+            limits = self.settings.limits_of(role)
+            found = self._bounds[role] = Bounds(
+                limits.max_embed_depth,
+                limits.max_embed_width,
+                self.settings.aggregates_enabled,
+                limits.max_rows,
+                limits.max_planner_cost,
+            )
+        return found
 
 
 @dataclass(slots=True)
@@ -51,6 +67,11 @@ class Work:
     snapshot: Snapshot
     schema: str
     prefer: Preferences
+
+    @property
+    def bounds(self) -> Bounds:
+        """What the caller's request may cost."""
+        return self.engine.bounds_of(self.principal.role)
 
     def remembered(self, key: Any, compile_statement: Callable[[], Statement]) -> Statement:
         """The statement of a known shape; a new one is compiled once and lives as long as the snapshot."""
@@ -68,6 +89,13 @@ class Work:
         settings = self.request.settings
         if self.prefer.timezone is not None:
             settings = replace(settings, timezone=self.prefer.timezone)
+        ceiling = self.bounds.max_planner_cost
+        if ceiling is not None:
+            plan = await self.engine.executor.run(
+                self.principal, settings, f"explain (format json) {sql}", params, mode=mode, deadline=self.request.deadline,
+                expected_epoch=self.snapshot.epoch,
+            )  # fmt: skip
+            refuse_dear(plan[0], ceiling)
         return await self.engine.executor.run(
             self.principal, settings, sql, params, mode=mode, deadline=self.request.deadline, expected_epoch=self.snapshot.epoch,
             verdict=verdict,

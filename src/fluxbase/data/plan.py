@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
 
+from fluxbase.data.cost import refuse_depth, refuse_width
 from fluxbase.data.grammar import Field, Filter, Logic, Order, Part, Query, SelectColumn, SelectEmbed, SelectItem
 from fluxbase.data.snapshot import NOTHING, Relation, Snapshot
 from fluxbase.kernel.errors import Ambiguous, InvalidInput, NotFound
@@ -53,11 +54,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Cost limits of a request's shape."""
+    """Cost limits of a role's requests."""
 
     max_depth: int
     max_width: int
     has_aggregates: bool
+    max_rows: int
+    max_planner_cost: float | None = None
 
 
 def find_relation(snapshot: Snapshot, schema: str, name: str, role: str) -> Relation:
@@ -115,12 +118,10 @@ def _fill(snapshot: Snapshot, node: Node, items: tuple[SelectItem, ...], role: s
     for item in items:
         if isinstance(item, SelectEmbed):
             if depth + 1 > bounds.max_depth:
-                raise InvalidInput(
-                    f"Embedded resources are nested deeper than {bounds.max_depth}.", pgrst="PGRST100", code="embed_too_deep"
-                )
+                raise refuse_depth(bounds.max_depth)
             counter[0] += 1
             if counter[0] > bounds.max_width:
-                raise InvalidInput(f"More than {bounds.max_width} embedded resources.", pgrst="PGRST100", code="embed_too_wide")
+                raise refuse_width(bounds.max_width)
             _embed(snapshot, node, item, role, bounds, counter, depth)
             continue
         if item.aggregate is not None and not bounds.has_aggregates:

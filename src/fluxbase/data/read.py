@@ -29,10 +29,10 @@ async def read(work: Work) -> DataReply:
         query = parse_query(shape.pairs)
         if has_offset:
             query.parts.setdefault((), Part()).offset = 0
-        return compile_read(plan_read(work.snapshot, relation, query, role, work.engine.bounds), media, has_count=has_count)
+        return compile_read(plan_read(work.snapshot, relation, query, role, work.bounds), media, has_count=has_count)
 
     statement = work.remembered(("read", role, work.schema, request.target, media, has_count, has_offset, shape.key), compile_statement)
-    params = fill(statement.slots, shape, max_rows=work.engine.settings.max_rows)
+    params = fill(statement.slots, shape, max_rows=work.bounds.max_rows)
     return rows_reply(work, media, shape, await work.run(statement.sql, params, mode=Mode.PLAIN_READ))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fluxbase.data.call import call
 from fluxbase.data.engine import Engine, StatementRunner, Work
 from fluxbase.data.options import call_options, table_options
-from fluxbase.data.plan import Bounds, find_relation
+from fluxbase.data.plan import find_relation
 from fluxbase.data.prefer import parse_prefer
 from fluxbase.data.read import read
 from fluxbase.data.request import DataReply, DataRequest
@@ -35,8 +35,7 @@ class DataService:
     """Any exposed table, view or function, for any principal."""
 
     def __init__(self, executor: StatementRunner, snapshots: SnapshotStore, config: Config) -> None:
-        bounds = Bounds(config.data.max_embed_depth, config.data.max_embed_width, config.data.aggregates_enabled)
-        self._engine = Engine(executor, config.data, bounds)
+        self._engine = Engine(executor, config.data)
         self._snapshots = snapshots
         self._extra_path = [quote_ident(name) for name in config.data.extra_search_path]
 

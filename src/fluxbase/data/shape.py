@@ -116,7 +116,7 @@ def fill(slots: tuple[Slot, ...], shape: Shape, *, max_rows: int, body: bytes = 
             filled.append(what)  # type: ignore[arg-type]
         elif kind == "limit":
             wanted = shape.limits.get(what)  # type: ignore[arg-type]
-            filled.append(str(min(wanted, max_rows) if wanted is not None and what == () else max_rows if wanted is None else wanted))
+            filled.append(str(max_rows if wanted is None else min(wanted, max_rows)))
         elif kind == "offset":
             filled.append(str(shape.offsets[what]))  # type: ignore[index]
         elif kind == "body":

@@ -44,13 +44,13 @@ async def write(work: Work) -> DataReply:
     has_rows = payload is not None and payload.rows > 0
 
     def compile_statement() -> Statement:
-        node = plan_read(work.snapshot, relation, query, role, work.engine.bounds)
+        node = plan_read(work.snapshot, relation, query, role, work.bounds)
         return _compile(work, media, answers, node, query.on_conflict, columns, has_rows=has_rows)
 
     key = ("write", request.method, role, schema, request.target, media, answers, prefer.resolution, prefer.missing, columns, has_rows,
            shape.key)  # fmt: skip
     statement = work.remembered(key, compile_statement)
-    params = fill(statement.slots, shape, max_rows=work.engine.settings.max_rows, body=payload.text if payload else b"")
+    params = fill(statement.slots, shape, max_rows=work.bounds.max_rows, body=payload.text if payload else b"")
     judge = verdict(
         media if answers == "representation" else "json",
         prefer.max_affected if request.method != "POST" else None,
