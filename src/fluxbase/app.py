@@ -11,8 +11,9 @@ import ctypes
 import os
 import signal
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
@@ -24,15 +25,17 @@ from fluxbase.auth.verify import Verifier
 from fluxbase.config import Config, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
+from fluxbase.crypto.opaque import tenant_locator
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, admin_database, login_name, with_database
 from fluxbase.db.session import SystemSessions, notifications
+from fluxbase.db.tenant_database import TenantDatabases, database_name
 from fluxbase.kernel.errors import FluxbaseError
-from fluxbase.tenancy.registry import TenantRegistry
-from fluxbase.tenancy.store import select_default, select_identity_key
+from fluxbase.tenancy.lifecycle import TenantLifecycle
+from fluxbase.tenancy.registry import Tenant, TenantRegistry
+from fluxbase.tenancy.store import select_default, select_identity_key, select_served, set_locator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-    from pathlib import Path
 
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import Snapshot
@@ -40,9 +43,11 @@ if TYPE_CHECKING:
     from fluxbase.db.pool import Pools
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.secret import Secret
+    from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App, RequestContext
 
 EMBEDDED_DATABASE = "fluxbase"
+MAIN = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ class Program:
         self.config = config
         self.master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         self.target = target_of(config, self.master)
-        self.sessions = SystemSessions(lambda _: self.target.login_conninfo(SYSTEM_LOGIN))
+        self.sessions = SystemSessions(self._system_conninfo)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
@@ -108,16 +113,46 @@ class Program:
         self._app: App | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
+    def _system_conninfo(self, tenant: Any) -> str:
+        """Of ``fluxbase_system`` in a tenant's database; ``MAIN`` is the one that holds the register."""
+        if tenant is MAIN:
+            return self.target.login_conninfo(SYSTEM_LOGIN)
+        known = tenant if isinstance(tenant, Tenant) else self.registry.get(tenant)
+        return self.target.login_conninfo(SYSTEM_LOGIN, known.database)
+
     async def open(self) -> None:
         """Read the default tenant. Raises Unavailable when the database cannot be reached."""
-        async with self.sessions("main", reason="load the default tenant") as tx:
+        async with self.sessions(MAIN, reason="load the default tenant") as tx:
             tenant = await select_default(tx)
-        self.registry = TenantRegistry(tenant)
-        await self._load_signer(tenant.id)
+            if not tenant.locator:
+                tenant = replace(tenant, locator=tenant_locator(tenant.id))
+                await set_locator(tx, tenant.id, tenant.locator)
+        self.registry = TenantRegistry(tenant, self._look_up_tenant)
+        await self._load_signer(tenant)
 
-    async def _load_signer(self, tenant_id: TenantId) -> None:
-        async with self.sessions(tenant_id, reason="load the identity key") as tx:
-            self._signers[tenant_id] = IdentitySigner(await select_identity_key(tx))
+    async def _look_up_tenant(self, key: Key, value: str) -> Tenant | None:
+        async with self.sessions(MAIN, reason="look a tenant up") as tx:
+            tenant = await select_served(tx, key, value)
+        if tenant is not None and tenant.id not in self._signers:
+            await self._load_signer(tenant)
+        return tenant
+
+    async def _load_signer(self, tenant: Tenant) -> None:
+        async with self.sessions(tenant, reason="load the identity key") as tx:
+            self._signers[tenant.id] = IdentitySigner(await select_identity_key(tx))
+
+    @property
+    def tenants(self) -> TenantLifecycle:
+        """What administrators do with tenants."""
+        target, config = self.target, self.config
+        databases = TenantDatabases(
+            target.admin_conninfo, target.database, config.data, target.login_secret,
+            target.login_conninfo, Path(config.database.migrations_path),
+        )  # fmt: skip
+        return TenantLifecycle(
+            self.sessions, self.registry, databases, self.keys, record, locator_of=tenant_locator, name_of=database_name,
+            most=config.tenants.max_tenants,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """End connections and background work."""
@@ -127,13 +162,14 @@ class Program:
         await self.sessions.close()
 
     async def mint_access_token(
-        self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None
-    ) -> str:
-        """An access token of the default tenant, for tests and for the issues that bring sign-in."""
+        self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None,
+        tenant: str = "default",
+    ) -> str:  # fmt: skip
+        """An access token of a tenant, for tests and for the issues that bring sign-in."""
         more = dict(claims or {})
         email = more.pop("email", None)
         return await TokenMinter(self.rings, self.rules).access_token(
-            self.registry.default.id,
+            (await self.registry.resolve(tenant)).id,
             user_id=user_id,
             role=role,
             session_id=session_id,

@@ -94,9 +94,11 @@ class Server:
                 pass
             return cursor.fetchall() if cursor.description else []
 
-    def token(self, user_id: str, *, role: str = "authenticated", session_id: str | None = None, **claims: object) -> str:
+    def token(
+        self, user_id: str, *, role: str = "authenticated", session_id: str | None = None, tenant: str = "default", **claims: object
+    ) -> str:
         """An access token as sign-in will mint it."""
-        arguments = {"user_id": user_id, "role": role, "session_id": session_id, "claims": claims}
+        arguments = {"user_id": user_id, "role": role, "session_id": session_id, "claims": claims, "tenant": tenant}
         name = json.dumps(arguments, sort_keys=True)
         if name not in self._tokens:
             from tests.support.mint import mint

@@ -158,6 +158,13 @@ class Auth(Section):
     access_token_seconds: int = Field(default=900, ge=30, description="Life of an access token.")
 
 
+class Tenants(Section):
+    """Tenants."""
+
+    max_tenants: int = Field(default=100, ge=0, description="Most tenants besides the default one.")
+    base_host: str = Field(default="", description="Tenants answer at <slug>.<base_host>; empty: no host names.")
+
+
 class Limits(Section):
     """Rate limits."""
 
@@ -190,6 +197,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    tenants: Tenants = Tenants()
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     log: Log = Log()

@@ -27,6 +27,7 @@ SYSTEM_LOGIN = "fluxbase_system"
 OWNER_LOGIN = "fluxbase_owner"
 _LOCK = 0x666C7578
 _BLOCK = 64
+_MAX_NAME = 63
 EVENT_TRIGGERS = (("fluxbase_ddl", "ddl_command_end", "on_ddl"), ("fluxbase_drop", "sql_drop", "on_drop"))
 
 
@@ -43,8 +44,9 @@ class ProvisionReport:
 
 
 def login_name(database: str, role: str) -> str:
-    """The login of a client role in one database; the name says nothing about a tenant."""
-    return f"fb_{hashlib.sha256(database.encode()).hexdigest()[:8]}_{role}"[:63]
+    """The login of a client role in one database; the name says nothing about a tenant, and no two share one (threat F57)."""
+    name = f"fb_{hashlib.sha256(database.encode()).hexdigest()[:32]}_{role}"
+    return name if len(name) <= _MAX_NAME else f"fb_{hashlib.sha256(f'{database}/{role}'.encode()).hexdigest()[:48]}"
 
 
 def ensure_database(maintenance_conninfo: str, name: str) -> bool:
@@ -63,12 +65,13 @@ def provision(
     open_relations: Sequence[str],
     custom_roles: Sequence[str],
     login_secret: Callable[[str], Secret],
+    with_logins: bool = True,
 ) -> ProvisionReport:
-    """Prepare one database. Raises ProvisionError."""
+    """Prepare one database; without its own logins when it is a template. Raises ProvisionError."""
     report = ProvisionReport()
     try:
         with psycopg.connect(admin_conninfo) as connection:
-            work = _Work(connection, report, tuple(exposed_schemas), tuple(open_relations), tuple(custom_roles), login_secret)
+            work = _Work(connection, report, tuple(exposed_schemas), tuple(open_relations), tuple(custom_roles), login_secret, with_logins)
             work.run()
     except psycopg.OperationalError as error:
         raise ProvisionError(f"the database cannot be reached: {str(error).strip().splitlines()[0][:200]}") from None
@@ -91,6 +94,7 @@ class _Work:
     open_relations: tuple[str, ...]
     custom_roles: tuple[str, ...]
     login_secret: Callable[[str], Secret]
+    with_logins: bool
 
     def run(self) -> None:
         run = self.connection.execute
@@ -136,6 +140,7 @@ class _Work:
             repr((self.schemas, self.open_relations, self.custom_roles)),
             repr(identifier),
             database,
+            repr(self.with_logins),
         ]
         parts += [hashlib.sha256(self.login_secret(name).reveal().encode()).hexdigest() for name in (SYSTEM_LOGIN, OWNER_LOGIN)]
         schemas = self.connection.execute(
@@ -154,7 +159,7 @@ class _Work:
             self._password(role)
         for role in ("service_role", OWNER_LOGIN):
             self._bypass_rls(role)
-        for role in (*CLIENT_ROLES, *self.custom_roles):
+        for role in (*CLIENT_ROLES, *self.custom_roles) if self.with_logins else ():
             login = login_name(database, role)
             self._role(login, "login noinherit")
             self._password(login)

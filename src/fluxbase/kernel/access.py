@@ -15,6 +15,8 @@ class Access(StrEnum):
     """A signed-in user's access token."""
     SERVICE = "service"
     """The service key or a ``service_role`` token."""
+    INSTANCE = "instance"
+    """The service key of the default tenant: what concerns every tenant."""
     LOOPBACK = "loopback"
 
 

@@ -1,34 +1,95 @@
-"""Which tenants there are. For now one, ``default``; every session must name it all the same (DESIGN invariant 6)."""
+"""Which tenants there are. Every session must name one (DESIGN invariant 6).
+
+The register is the main database's ``platform.tenants``; what was looked up is held for a few seconds. A stale entry is
+no hole: a frozen or deleted tenant is refused by ``fluxbase.admit`` inside the request's transaction.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from fluxbase.kernel.errors import NotFound
 from fluxbase.kernel.ids import DatabaseName, TenantId
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+HOLD_SECONDS = 1.0
+MISS_SECONDS = 1.0
+MOST_ENTRIES = 20_000
+MAX_NAME_LENGTH = 253
+Key = Literal["id", "slug", "locator", "host"]
+
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant and its database."""
+    """A tenant that may be served, and its database."""
 
     id: TenantId
     slug: str
     database: DatabaseName
+    locator: str = ""
+    is_default: bool = False
+
+
+def unknown_tenant() -> NotFound:
+    """The one answer for a tenant that is not there and for one the caller may not use."""
+    return NotFound("No such tenant.", code="unknown_tenant")
 
 
 class TenantRegistry:
-    """Looks tenants up. Unknown and forbidden give one and the same answer."""
+    """Looks tenants up by id, slug, locator or host name."""
 
-    def __init__(self, default: Tenant) -> None:
+    def __init__(self, default: Tenant, look_up: Callable[[Key, str], Awaitable[Tenant | None]]) -> None:
         self.default = default
+        self._look_up = look_up
+        self._by_id: dict[TenantId, Tenant] = {default.id: default}
+        self._found: OrderedDict[tuple[Key, str], tuple[float, Tenant | None]] = OrderedDict()
 
-    def resolve(self, id_or_slug: str) -> Tenant:
+    def held(self, key: Key, value: str) -> Tenant | None:
+        """A fresh answer at hand; None: call ``find``. No waiting: this is the hot path."""
+        entry = self._found.get((key, value))
+        return entry[1] if entry is not None and entry[0] > time.monotonic() else None
+
+    async def find(self, key: Key, value: str) -> Tenant | None:
+        """The tenant that may be served, or None. One query a second and name at most, also for names that do not exist."""
+        if len(value) > MAX_NAME_LENGTH or "\0" in value:
+            return None
+        entry = self._found.get((key, value))
+        now = time.monotonic()
+        if entry is not None and entry[0] > now:
+            return entry[1]
+        tenant = await self._look_up(key, value)
+        self._found[key, value] = (now + (HOLD_SECONDS if tenant else MISS_SECONDS), tenant)
+        while len(self._found) > MOST_ENTRIES:
+            self._found.popitem(last=False)
+        if tenant is not None:
+            self._by_id[tenant.id] = tenant
+        return tenant
+
+    async def resolve(self, id_or_slug: str) -> Tenant:
         """The tenant of an id or slug. Raises NotFound."""
         if id_or_slug in {self.default.id, self.default.slug}:
             return self.default
-        raise NotFound("No such tenant.", code="unknown_tenant")
+        tenant = await self.find("id" if _is_uuid(id_or_slug) else "slug", id_or_slug)
+        if tenant is None:
+            raise unknown_tenant()
+        return tenant
 
     def get(self, tenant_id: TenantId) -> Tenant:
-        """The tenant of an id that is already verified. Raises NotFound."""
-        return self.resolve(tenant_id)
+        """The tenant of an id that a look-up gave out before. Raises NotFound."""
+        tenant = self._by_id.get(tenant_id)
+        if tenant is None:
+            raise unknown_tenant()
+        return tenant
+
+    def forget(self) -> None:
+        """Look everything up again: this process changed a tenant."""
+        self._found.clear()
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36 and text.count("-") == 4

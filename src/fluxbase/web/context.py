@@ -50,6 +50,7 @@ class RequestContext:
     path_parameters: tuple[str, ...] = ()
     deadline: float = 0.0
     tenant: Tenant | None = None
+    """What host name or X-FB-Tenant names; the principal says whose request it is."""
     principal: Principal | None = None
     response_headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     """Added to whatever answer leaves, by the outermost layer."""

@@ -45,7 +45,7 @@ class ControlPlane:
         for path in ("/.well-known/jwks.json", "/auth/v1/.well-known/jwks.json"):
             self.add("GET", path, self._jwks, access=Access.PUBLIC, limit=CONTROL_PLANE, name=f"jwks:{path}")
 
-        self.add("GET", "/api/v1/admin/status", self._status, access=Access.SERVICE, limit=ADMIN, name="admin.status")
+        self.add("GET", "/api/v1/admin/status", self._status, access=Access.INSTANCE, limit=ADMIN, name="admin.status")
 
     async def _status(self) -> JSONResponse:
         """Version, up-time and the schema this worker plans on; for the service key."""

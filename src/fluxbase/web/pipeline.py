@@ -67,9 +67,9 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
-        ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry)),
-        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.credentials)),
-        ("Authorise", Authorise),
+        ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
+        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials)),
+        ("Authorise", lambda app: Authorise(app, parts.registry)),
     ]
 
 

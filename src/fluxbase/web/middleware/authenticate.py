@@ -2,7 +2,8 @@
 
 A bad or expired credential is 401, never silently ``anon``. Every credential that is sent must verify, on routes
 that read credentials at all; a route with ``access=public`` does not read them. The tenant comes from the
-credential, ``X-FB-Tenant`` can only narrow: a valid tenant the credential is not for is 403, an unknown one 404.
+credential; ``X-FB-Tenant`` and host name can only narrow: an unknown tenant and one the credential is not for give the
+same 404. Two valid credentials of different tenants are 403 (DESIGN invariant 6, threats A4, A5).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import Forbidden, Unauthenticated
 from fluxbase.kernel.ids import SERVICE_ROLE
 from fluxbase.kernel.principal import CredentialKind, Principal
+from fluxbase.tenancy.locator import locator_of
+from fluxbase.tenancy.registry import unknown_tenant
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
@@ -42,18 +45,37 @@ class Authenticator(Protocol):
 
 
 class TenantCandidate:
-    """Sets ``context.tenant`` from header or default; unverified until Authenticate agrees."""
+    """Sets ``context.tenant`` to the tenant that host name or ``X-FB-Tenant`` names, None when neither does.
 
-    def __init__(self, app: App, registry: TenantRegistry) -> None:
+    Unverified until Authenticate agrees: it can only narrow what the credential allows. Unknown: 404.
+    """
+
+    def __init__(self, app: App, registry: TenantRegistry, base_host: str) -> None:
         self._app = app
         self._registry = registry
+        self._suffix = f".{base_host.lower()}".encode() if base_host else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             context = context_of(scope)
             wanted = context.headers.get(b"x-fb-tenant")
-            context.tenant = self._registry.default if wanted is None else self._registry.resolve(wanted.decode("latin-1"))
+            named = None if wanted is None else await self._registry.resolve(wanted.decode("latin-1"))
+            if self._suffix is not None:
+                named = await self._by_host(context.headers.get(b"host", b""), named)
+            context.tenant = named
         await self._app(scope, receive, send)
+
+    async def _by_host(self, raw_host: bytes, named: Tenant | None) -> Tenant | None:
+        host = raw_host.lower().partition(b":")[0]
+        if self._suffix is not None and host.endswith(self._suffix):
+            tenant = await self._registry.find("slug", host[: -len(self._suffix)].decode("latin-1"))
+        else:
+            tenant = await self._registry.find("host", host.decode("latin-1"))
+            if tenant is None:
+                return named
+        if tenant is None or (named is not None and named.id != tenant.id):
+            raise unknown_tenant()
+        return tenant
 
 
 def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
@@ -79,11 +101,12 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
 
 
 class Authenticate:
-    """Sets ``context.principal``."""
+    """Sets ``context.principal``; the tenant comes from the credential, or without one from TenantCandidate or default."""
 
-    def __init__(self, app: App, authenticator: Authenticator, credentials: Credentials = credentials_of) -> None:
+    def __init__(self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials = credentials_of) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._registry = registry
         self._credentials = credentials
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,37 +116,40 @@ class Authenticate:
         await self._app(scope, receive, send)
 
     async def _identify(self, context: RequestContext) -> None:
-        tenant: Tenant | None = context.tenant
-        if tenant is None:
-            raise Unauthenticated("No tenant.", pgrst="PGRST301")
-        if context.route is not None and context.route.access is Access.PUBLIC:
-            context.principal = self._authenticator.anonymous(tenant.id)
-            return
-        raw = self._credentials(context.headers)
+        is_public = context.route is not None and context.route.access is Access.PUBLIC
+        raw = [] if is_public else self._credentials(context.headers)
         if not raw:
-            context.principal = self._authenticator.anonymous(tenant.id)
+            context.principal = self._authenticator.anonymous((context.tenant or self._registry.default).id)
             return
         first: Principal | None = None
-        seen: set[str] = set()
-        for text in raw:
-            if text in seen:
-                continue
-            seen.add(text)
-            principal = self._authenticator.cached(tenant.id, text) or await self._authenticator.authenticate(tenant.id, text)
+        for text in dict.fromkeys(raw):
+            tenant = (await self._tenant_of(text, context.tenant)).id
+            principal = self._authenticator.cached(tenant, text) or await self._authenticator.authenticate(tenant, text)
             if first is None:
                 first = principal
             elif principal.tenant != first.tenant:
                 raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")
-        if first is not None and first.tenant != tenant.id:
-            raise Forbidden("The credential belongs to another tenant.", code="tenant_mismatch")
+        if first is not None and context.tenant is not None and first.tenant != context.tenant.id:
+            raise unknown_tenant()  # the same answer as for a tenant that is not there
         context.principal = first
+
+    async def _tenant_of(self, text: str, named: Tenant | None) -> Tenant:
+        """Whose key must verify the credential: the tenant its key prefix or key id names. Says nothing yet about its truth."""
+        locator = locator_of(text)
+        if locator == self._registry.default.locator:
+            return self._registry.default
+        if locator is None:
+            return named or self._registry.default
+        # A locator nobody has goes to the default tenant's ring, where no key fits: the same 401 as any other bad key.
+        return self._registry.held("locator", locator) or await self._registry.find("locator", locator) or self._registry.default
 
 
 class Authorise:
-    """The route's ``access`` against the principal."""
+    """The route's ``access`` against the principal. Instance-wide routes want the default tenant's service role."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, registry: TenantRegistry) -> None:
         self._app = app
+        self._instance = registry.default.id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -133,8 +159,7 @@ class Authorise:
                 self._check(access, context)
         await self._app(scope, receive, send)
 
-    @staticmethod
-    def _check(access: Access, context: RequestContext) -> None:
+    def _check(self, access: Access, context: RequestContext) -> None:
         principal = context.principal
         if access is Access.LOOPBACK:
             if context.address not in {"127.0.0.1", "::1"}:
@@ -142,7 +167,9 @@ class Authorise:
             return
         if principal is None or principal.credential is CredentialKind.NONE:
             raise Unauthenticated("A credential is required.", code="missing_credential")
-        if access is Access.SERVICE and principal.role != SERVICE_ROLE:
+        if access in (Access.SERVICE, Access.INSTANCE) and principal.role != SERVICE_ROLE:
             raise Forbidden("The service key is required.", code="service_role_required")
+        if access is Access.INSTANCE and principal.tenant != self._instance:
+            raise Forbidden("Only the instance's own service key may do this.", code="instance_required")
         if access is Access.USER and principal.user_id is None:
             raise Forbidden("A signed-in user is required.", code="user_required")

@@ -1,0 +1,175 @@
+"""``fluxbase tenant``: make, list, repair, freeze, migrate, delete and recover tenants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
+Data = Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
+Slug = Annotated[str, typer.Argument(help="Slug or id of the tenant.")]
+DATA = Path(".fluxbase")
+
+
+@app.command(epilog="Example: fluxbase tenant create acme --name 'Acme Ltd' --json")
+def create(
+    slug: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens; a letter first.")],
+    name: Annotated[str, typer.Option(help="The name people read.")] = "",
+    host: Annotated[list[str] | None, typer.Option(help="A host name it answers at (repeatable).")] = None,
+    data: Data = DATA,
+    is_json: Json = False,
+) -> None:
+    """Make a tenant: a database of its own, logins, keys. Prints its keys."""
+
+    async def work(tenants: Any) -> dict[str, object]:
+        from fluxbase.tenancy.lifecycle import NewTenant
+
+        row = await tenants.create(NewTenant(slug, name, hosts=tuple(host or ())), actor=_actor())
+        return {**row.public(), **await tenants.keys(row)}
+
+    _print(_run(data, is_json, work), is_json)
+
+
+@app.command("list", epilog="Example: fluxbase tenant list --json")
+def list_(
+    data: Data = DATA, with_deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones too.")] = False, is_json: Json = False
+) -> None:
+    """Show every tenant."""
+
+    async def work(tenants: Any) -> list[dict[str, object]]:
+        return [row.public() for row in await tenants.list(with_deleted=with_deleted)]
+
+    rows = _run(data, is_json, work)
+    if is_json:
+        _print(rows, is_json)
+        return
+    table = Table("slug", "name", "status", "database", "created", box=None)
+    for row in rows:
+        status = "deleted" if row["deleted_at"] else row["status"]
+        if status == "error":
+            status = f"error at {row['failed_step']}"
+        table.add_row(row["slug"], row["name"], status, row["db_name"], row["created_at"])
+    Console(highlight=False).print(table)
+
+
+@app.command(epilog="Example: fluxbase tenant keys acme --json")
+def keys(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+    """Show a tenant's keys again."""
+
+    async def work(tenants: Any) -> dict[str, str]:
+        return await tenants.keys(await tenants.get(slug))
+
+    _print(_run(data, is_json, work), is_json)
+
+
+@app.command(epilog="Example: fluxbase tenant repair acme")
+def repair(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+    """Finish or mend a tenant that is not active: every step is run again."""
+
+    async def work(tenants: Any) -> dict[str, object]:
+        return (await tenants.repair(slug, actor=_actor())).public()
+
+    _print(_run(data, is_json, work), is_json)
+
+
+@app.command(epilog="Example: fluxbase tenant migrate acme")
+def migrate(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+    """Apply your pending migrations in a tenant's database."""
+
+    async def work(tenants: Any) -> dict[str, object]:
+        applied = await tenants.migrate(slug, actor=_actor())
+        return {"status": "migrated" if applied else "skipped", "applied": applied}
+
+    _print(_run(data, is_json, work), is_json)
+
+
+@app.command(epilog="Example: fluxbase tenant freeze acme; fluxbase tenant freeze acme --off")
+def freeze(
+    slug: Slug, data: Data = DATA, is_off: Annotated[bool, typer.Option("--off", help="Serve it again.")] = False, is_json: Json = False
+) -> None:
+    """Refuse every request of a tenant from now on, on every node."""
+
+    async def work(tenants: Any) -> dict[str, object]:
+        row = await tenants.freeze(slug, is_frozen=not is_off, actor=_actor())
+        return {"slug": row.slug, "is_frozen": not is_off}
+
+    _print(_run(data, is_json, work), is_json)
+
+
+@app.command(epilog="Example: fluxbase tenant delete acme; fluxbase tenant delete acme --hard --yes")
+def delete(
+    slug: Slug,
+    data: Data = DATA,
+    is_hard: Annotated[bool, typer.Option("--hard", help="Drop the database. There is no way back.")] = False,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    is_json: Json = False,
+) -> None:
+    """Take a tenant out of service; with --hard drop its database."""
+    if is_hard and not is_sure:
+        typer.confirm(f"Drop the database of {slug} for good?", abort=True)
+
+    async def work(tenants: Any) -> dict[str, object]:
+        await tenants.delete(slug, is_hard=is_hard, actor=_actor())
+        return {"slug": slug, "status": "dropped" if is_hard else "deleted"}
+
+    _print(_run(data, is_json, work), is_json)
+
+
+@app.command(epilog="Example: fluxbase tenant recover acme")
+def recover(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+    """Undo a delete that was not --hard."""
+
+    async def work(tenants: Any) -> dict[str, object]:
+        return (await tenants.recover(slug, actor=_actor())).public()
+
+    _print(_run(data, is_json, work), is_json)
+
+
+def _actor() -> str:
+    return f"cli:{os.geteuid()}"
+
+
+def _run(data: Path, is_json: bool, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Open the instance, do the work. A refusal is a line on stderr (or a JSON object) and exit status 1."""
+    from fluxbase.config import ConfigError, load_config
+    from fluxbase.crypto.master import MasterKeyError
+    from fluxbase.db.cluster import ClusterError
+    from fluxbase.db.provision import ProvisionError
+    from fluxbase.db.user_migrations import MigrationError
+    from fluxbase.kernel.errors import FluxbaseError
+
+    async def run() -> Any:
+        from fluxbase.app import open_program
+
+        config = load_config(data_dir=data)
+        async with open_program(config.data_dir, config=config) as program:
+            return await work(program.tenants)
+
+    try:
+        return asyncio.run(run())
+    except (ConfigError, ClusterError, MasterKeyError, ProvisionError, MigrationError, FluxbaseError) as error:
+        if is_json:
+            sys.stdout.write(json.dumps({"error": str(error), "hint": getattr(error, "hint", None)}) + "\n")
+        else:
+            hint = getattr(error, "hint", None)
+            sys.stderr.write(f"fluxbase tenant: {error}{' ' + hint if hint else ''}\n")
+        raise typer.Exit(1) from error
+
+
+def _print(value: Any, is_json: bool) -> None:
+    if is_json:
+        sys.stdout.write(json.dumps(value) + "\n")
+        return
+    sys.stdout.write("".join(f"{name} {text}\n" for name, text in value.items() if text not in (None, [], {})))

@@ -1,0 +1,214 @@
+"""A tenant's own database, step by step: made from a template, closed to everybody else, linked to the main one.
+
+Every step may be run again; a process that died between two of them leaves nothing that the next run cannot finish.
+Database and login names are made of the tenant's UUID, so the catalogue, which every login can read, tells no slug.
+Blocking (psycopg): callers run it in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, login_name, migration_files, provision, with_database
+from fluxbase.db.user_migrations import apply_pending
+from fluxbase.kernel.ids import CLIENT_ROLES, DatabaseName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fluxbase.config.model import Data
+    from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.secret import Secret
+
+_TEMPLATE_LOCK = 0x666C7579
+_ROLES_LOCK = 0x666C757A
+SERVER = "fluxbase_main"
+
+
+def database_name(tenant: TenantId) -> str:
+    """``t_<32 hex digits>``."""
+    return "t_" + tenant.replace("-", "")
+
+
+def fdw_login_name(tenant: TenantId) -> str:
+    """The whole UUID: two tenants can never share a login (threat F57)."""
+    return "fdw_" + tenant.replace("-", "")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantDatabases:
+    """The databases of all tenants of one PostgreSQL; implements ``tenancy/ports.py``."""
+
+    admin_conninfo: str
+    main: str
+    settings: Data
+    login_secret: Callable[[str], Secret]
+    login_conninfo: Callable[[str, str], str]
+    """Of one of our own logins in a database."""
+    migrations: Path
+
+    def create(self, database: DatabaseName) -> None:
+        """From the template of this version and these migrations, which is made when it is missing."""
+        template = self._template_name()
+        make_template(self.admin_conninfo, template, lambda: self._fill_template(template))
+        create_database(self.admin_conninfo, database, template)
+
+    def prepare(self, database: DatabaseName) -> None:
+        """Kernel, identity key and logins. One at a time: roles belong to the whole cluster."""
+        with psycopg.connect(with_database(self.admin_conninfo, "postgres"), autocommit=True) as connection:
+            connection.execute("select pg_advisory_lock(%s)", (_ROLES_LOCK,))
+            self._provision(database, with_logins=True)
+
+    def identify(self, database: DatabaseName, tenant: TenantId) -> None:
+        """Whose it is, and who may connect."""
+        identify(self.admin_conninfo, database, tenant, self.settings.custom_roles)
+
+    def link(self, database: DatabaseName, tenant: TenantId) -> None:
+        """The foreign server and its login."""
+        link(self.admin_conninfo, self.main, database, tenant, self.login_secret(fdw_login_name(tenant)))
+
+    def migrate(self, database: DatabaseName) -> int:
+        """The user's own migrations; how many were applied."""
+        if not self.migrations.is_dir():
+            return 0
+        return len(apply_pending(self.login_conninfo(OWNER_LOGIN, database), self.migrations))
+
+    def drop(self, database: DatabaseName, tenant: TenantId) -> None:
+        """Database and logins."""
+        drop(self.admin_conninfo, self.main, database, tenant, self.settings.custom_roles)
+
+    def _fill_template(self, template: str) -> None:
+        self._provision(template, with_logins=False)
+        self.migrate(DatabaseName(template))
+
+    def _provision(self, database: str, *, with_logins: bool) -> None:
+        provision(
+            with_database(self.admin_conninfo, database), exposed_schemas=self.settings.schemas,
+            open_relations=self.settings.open_relations,
+            custom_roles=self.settings.custom_roles, login_secret=self.login_secret, with_logins=with_logins,
+        )  # fmt: skip
+
+    def _template_name(self) -> str:
+        files = sorted(self.migrations.glob("*.sql")) if self.migrations.is_dir() else []
+        parts = [text for _, text in migration_files()] + [file.name + file.read_text(encoding="utf-8") for file in files]
+        parts.append(repr((self.settings.schemas, self.settings.open_relations, self.settings.custom_roles)))
+        return "fluxbase_template_" + hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def make_template(admin_conninfo: str, name: str, fill: Callable[[], None]) -> None:
+    """Make the template database when it is missing; a half-made one is made anew."""
+    with psycopg.connect(with_database(admin_conninfo, "postgres"), autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s)", (_TEMPLATE_LOCK,))
+        found = connection.execute("select datallowconn from pg_database where datname = %s", (name,)).fetchone()
+        if found == (False,):  # closed to connections: the mark that it is complete
+            return
+        connection.execute(sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
+        for old in connection.execute("select datname from pg_database where datname like 'fluxbase\\_template\\_%'").fetchall():
+            connection.execute(sql.SQL("alter database {} with is_template false").format(sql.Identifier(old[0])))
+            connection.execute(sql.SQL("drop database {}").format(sql.Identifier(old[0])))
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        fill()
+        connection.execute(sql.SQL("alter database {} with is_template true allow_connections false").format(sql.Identifier(name)))
+
+
+def create_database(admin_conninfo: str, database: str, template: str) -> None:
+    """CREATE DATABASE … TEMPLATE, with no right to connect for PUBLIC from its first moment on."""
+    with psycopg.connect(with_database(admin_conninfo, "postgres"), autocommit=True) as connection:
+        if connection.execute("select from pg_database where datname = %s", (database,)).fetchone() is None:
+            connection.execute(sql.SQL("create database {} template {}").format(sql.Identifier(database), sql.Identifier(template)))
+        connection.execute(sql.SQL("revoke connect, temporary on database {} from public").format(sql.Identifier(database)))
+
+
+def identify(admin_conninfo: str, database: str, tenant: TenantId, custom_roles: Sequence[str]) -> None:
+    """Say in the database whose it is, and let its own logins in, nobody else."""
+    with psycopg.connect(with_database(admin_conninfo, database)) as connection:
+        run = connection.execute
+        run("delete from platform.tenants")  # the register is the main database's alone
+        run(
+            "insert into fluxbase.this_tenant (tenant_id) values (%s) on conflict (is_only) do update set tenant_id = excluded.tenant_id",
+            (tenant,),
+        )
+        logins = [SYSTEM_LOGIN, OWNER_LOGIN, *(login_name(database, role) for role in (*CLIENT_ROLES, *custom_roles))]
+        for login in logins:
+            run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(login)))
+
+
+def link(admin_conninfo: str, main: str, database: str, tenant: TenantId, password: Secret) -> None:
+    """The tenant's login on the main database and the foreign server in its own, which only ``fluxbase_system`` may use."""
+    login = sql.Identifier(fdw_login_name(tenant))
+    with psycopg.connect(with_database(admin_conninfo, main)) as connection:
+        _fdw_login(connection, login, main, tenant, password)
+    with psycopg.connect(with_database(admin_conninfo, database)) as connection:
+        _foreign_server(connection, conninfo_to_dict(admin_conninfo), main, fdw_login_name(tenant), password)
+
+
+def _fdw_login(connection: psycopg.Connection[Any], login: sql.Identifier, main: str, tenant: TenantId, password: Secret) -> None:
+    run = connection.execute
+    if run("select from pg_roles where rolname = %s", (fdw_login_name(tenant),)).fetchone() is None:
+        run(sql.SQL("create role {} login noinherit nobypassrls nosuperuser nocreatedb nocreaterole").format(login))
+    run(sql.SQL("alter role {} password {}").format(login, sql.Literal(password.reveal())))
+    run(sql.SQL("alter role {} in database {} set app.current_tenant_id = {}").format(login, sql.Identifier(main), sql.Literal(tenant)))
+    run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(main), login))
+    run(sql.SQL("grant usage on schema shared_export to {0}; grant select on shared_export.tenant to {0}").format(login))
+    run(
+        "insert into platform.fdw_logins (login, tenant_id) values (%s, %s) on conflict (login) do nothing",
+        (fdw_login_name(tenant), tenant),
+    )
+
+
+def _foreign_server(connection: psycopg.Connection[Any], place: dict[str, Any], main: str, login: str, password: Secret) -> None:
+    run = connection.execute
+    run("create extension if not exists postgres_fdw with schema extensions")
+    run("revoke usage on foreign data wrapper postgres_fdw from public")
+    run("create schema if not exists shared")
+    run("revoke all on schema shared from public")
+    run(sql.SQL("drop server if exists {} cascade").format(sql.Identifier(SERVER)))
+    options = {"dbname": main, "host": str(place.get("host", "")), "port": str(place.get("port", "5432"))}
+    if "sslmode" in place:
+        options |= {"sslmode": str(place["sslmode"]), "sslrootcert": str(place.get("sslrootcert", "system"))}
+    run(
+        sql.SQL("create server {} foreign data wrapper postgres_fdw options ({})").format(
+            sql.Identifier(SERVER),
+            sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in options.items()),
+        )
+    )
+    run(
+        sql.SQL("create user mapping for {} server {} options (user {}, password {})").format(
+            sql.Identifier(SYSTEM_LOGIN), sql.Identifier(SERVER), sql.Literal(login), sql.Literal(password.reveal())
+        )
+    )
+    run(
+        sql.SQL(
+            "create foreign table shared.tenant (id uuid, slug text, name text, status text, metadata jsonb, created_at timestamptz) "
+            "server {} options (schema_name 'shared_export', table_name 'tenant')"
+        ).format(sql.Identifier(SERVER))
+    )
+    run(sql.SQL("grant usage on schema shared to {0}; grant select on shared.tenant to {0}").format(sql.Identifier(SYSTEM_LOGIN)))
+    # The wire between databases carries no user, so clients get a function that hands out what they may have.
+    run(
+        "create or replace function auth.tenant() returns jsonb language plpgsql stable security definer "
+        "set search_path = pg_catalog, pg_temp "
+        "as $$ begin return (select to_jsonb(t) - 'metadata' from shared.tenant t); end $$"
+    )
+    run(sql.SQL("alter function auth.tenant() owner to {}").format(sql.Identifier(SYSTEM_LOGIN)))
+    run(
+        "revoke execute on function auth.tenant() from public; grant execute on function auth.tenant() to anon, authenticated, service_role"
+    )
+
+
+def drop(admin_conninfo: str, main: str, database: str, tenant: TenantId, custom_roles: Sequence[str]) -> None:
+    """Remove the database and every login that was made for it."""
+    with psycopg.connect(with_database(admin_conninfo, "postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database)))
+    with psycopg.connect(with_database(admin_conninfo, main)) as connection:
+        connection.execute("delete from platform.fdw_logins where tenant_id = %s", (tenant,))
+        for login in (fdw_login_name(tenant), *(login_name(database, role) for role in (*CLIENT_ROLES, *custom_roles))):
+            if connection.execute("select from pg_roles where rolname = %s", (login,)).fetchone() is not None:
+                connection.execute(sql.SQL("drop owned by {0}; drop role {0}").format(sql.Identifier(login)))

@@ -1,0 +1,39 @@
+"""Which tenant a credential names, without verifying it: the locator in an opaque key or in a token's key id.
+
+Nothing is believed here. It decides only whose keys the credential must verify with.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from functools import lru_cache
+from typing import Any, cast
+
+import orjson
+
+LOCATOR_LENGTH = 9
+_OPAQUE_HEAD = 6
+_LONGEST_HEADER = 1024
+
+
+def locator_of(raw_credential: str) -> str | None:
+    """The locator, or None when the credential names no tenant (a token signed with ``auth.jwt_secret``, or noise)."""
+    if raw_credential.startswith("fb_"):
+        locator = raw_credential[_OPAQUE_HEAD : _OPAQUE_HEAD + LOCATOR_LENGTH]
+        return locator if len(locator) == LOCATOR_LENGTH and locator.isalnum() else None
+    head, dot, _ = raw_credential.partition(".")
+    return _of_header(head) if dot and len(head) <= _LONGEST_HEADER else None
+
+
+@lru_cache(maxsize=4096)
+def _of_header(encoded: str) -> str | None:
+    try:
+        header: Any = orjson.loads(base64.urlsafe_b64decode(encoded.encode("ascii") + b"=" * (-len(encoded) % 4)))
+    except (ValueError, binascii.Error):
+        return None
+    kid = cast("dict[str, object]", header).get("kid") if isinstance(header, dict) else None
+    if not isinstance(kid, str) or len(kid) <= LOCATOR_LENGTH or kid[LOCATOR_LENGTH] != "-":
+        return None
+    locator = kid[:LOCATOR_LENGTH]
+    return locator if locator.isascii() and locator.isalnum() else None

@@ -1,0 +1,57 @@
+"""What the lifecycle of tenants needs, passed in by ``app.py``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from fluxbase.kernel.ids import DatabaseName, TenantId
+    from fluxbase.tenancy.registry import Tenant
+
+
+class TenantDatabases(Protocol):
+    """Makes and removes databases (``db/tenant_database.py``). Blocking; every method may be called again."""
+
+    def create(self, database: DatabaseName) -> None:
+        """The database, from the migrated template."""
+        ...
+
+    def prepare(self, database: DatabaseName) -> None:
+        """Kernel, roles, logins."""
+        ...
+
+    def identify(self, database: DatabaseName, tenant: TenantId) -> None:
+        """Whose it is, and who may connect."""
+        ...
+
+    def link(self, database: DatabaseName, tenant: TenantId) -> None:
+        """Foreign server and its login."""
+        ...
+
+    def migrate(self, database: DatabaseName) -> int:
+        """The user's migrations; how many were applied."""
+        ...
+
+    def drop(self, database: DatabaseName, tenant: TenantId) -> None:
+        """Database and logins."""
+        ...
+
+
+class KeyMaker(Protocol):
+    """Keys of a tenant (``auth/keys.py``)."""
+
+    async def ensure_keys(self, tenant: Tenant) -> bool:
+        """Make what is missing."""
+        ...
+
+    async def show(self, tenant: Tenant) -> Any:
+        """The current keys in every form."""
+        ...
+
+
+class AuditRecorder(Protocol):
+    """``audit/store.py``."""
+
+    async def __call__(self, tx: Any, *, action: str, actor: str, resource: str, details: dict[str, object]) -> Any:
+        """Record in the caller's transaction."""
+        ...

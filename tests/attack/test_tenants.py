@@ -1,0 +1,212 @@
+"""Tenants are apart (invariant 6; threats A4, A5, F57): keys, tokens, headers, logins and foreign servers of one are noise to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from fluxbase.app import target_of
+from fluxbase.config import load_config
+from fluxbase.crypto.master import MasterKey
+from fluxbase.db.provision import login_name
+from fluxbase.db.tenant_database import fdw_login_name
+from tests.support.server import Server, start_server
+from tests.support.tenant import TenantHandle, cluster_sql, make_tenant
+
+USER = "7d0f4a52-0000-4000-8000-000000000001"
+SCHEMA = """
+create table notes (id int primary key, text text);
+create policy everybody on notes to public using (true) with check (true);
+insert into notes values (1, '%s');
+"""
+FORGED_VIEW = """
+create or replace view shared_export.tenant with (security_barrier = true) as
+  select t.id, t.slug, t.name, t.status, t.metadata, t.created_at
+    from platform.tenants t where t.id::text = current_setting('app.current_tenant_id', true)
+"""
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[TenantHandle, TenantHandle]]:
+    """Two tenants with a table of the same name and a canary each."""
+    server = start_server()
+    try:
+        tenants = make_tenant(server, "acme"), make_tenant(server, "beta")
+        for tenant in tenants:
+            tenant.sql(SCHEMA % canary(tenant))
+        yield tenants
+    finally:
+        server.stop()
+
+
+def canary(tenant: TenantHandle) -> str:
+    """What only this tenant's answers may contain."""
+    return f"canary-of-{tenant.keys['slug']}"
+
+
+def credentials(tenant: TenantHandle) -> dict[str, str]:
+    """Every kind of credential a tenant has."""
+    token = tenant.server.token(USER, tenant=str(tenant.keys["slug"]))
+    return {name: str(tenant.keys[name]) for name in ("anon_key", "service_key", "publishable_key", "secret_key")} | {"access_token": token}
+
+
+def login_secret(server: Server, login: str) -> str:
+    """The password the server itself uses."""
+    config = load_config(data_dir=server.data_dir, environ={})
+    return target_of(config, MasterKey.load(server.data_dir / "master.key", None)).login_secret(login).reveal()
+
+
+def test_every_credential_reads_its_own_tenant_and_never_the_other(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """The positive control and the attack in one: own canary always, the other's never."""
+    for own, other in (pair, pair[::-1]):
+        for name, credential in credentials(own).items():
+            answer = own.server.get("/rest/v1/notes", key=credential)
+            assert answer.status_code == 200, (name, answer.text)
+            assert canary(own) in answer.text
+            assert canary(other) not in answer.text
+
+
+def test_a_header_never_leads_into_another_tenant(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """A credential of one and the header of the other, of the default one and of nobody: one and the same 404."""
+    acme, beta = pair
+    for credential in credentials(acme).values():
+        bodies = set()
+        for named in (beta.id, "beta", "default", "nobody", "00000000-0000-4000-8000-000000000000"):
+            answer = acme.server.get("/rest/v1/notes", key=credential, headers={"x-fb-tenant": named})
+            assert answer.status_code == 404, answer.text
+            bodies.add(answer.content)
+        assert len(bodies) == 1
+    assert acme.server.get("/rest/v1/notes", key=str(acme.keys["anon_key"]), headers={"x-fb-tenant": "acme"}).status_code == 200
+
+
+def test_two_valid_credentials_of_different_tenants_are_refused(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """In every combination of headers, 403 and no canary."""
+    acme, beta = pair
+    for header in ("apikey", "x-client-key", "x-service-key"):
+        for mine in credentials(acme).values():
+            for theirs in credentials(beta).values():
+                answer = acme.server.get("/rest/v1/notes", key=mine, headers={header: theirs})
+                assert answer.status_code == 403, answer.text
+                assert "canary" not in answer.text
+
+
+def test_the_instances_own_key_is_no_key_to_a_tenant(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """A platform credential enters a tenant only through a session minted there."""
+    server = pair[0].server
+    for key in ("service_key", "anon_key", "secret_key"):
+        assert server.get("/rest/v1/notes", key=server.keys[key], headers={"x-fb-tenant": "acme"}).status_code == 404
+
+
+def test_a_tenants_service_key_is_no_instance_administrator(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """Instance-wide routes want the default tenant's key."""
+    for key in ("service_key", "secret_key"):
+        answer = pair[0].server.get("/api/v1/admin/status", key=str(pair[0].keys[key]))
+        assert answer.status_code == 403
+    assert pair[0].server.get("/api/v1/admin/status", key="service").status_code == 200
+
+
+def test_a_tenants_login_cannot_enter_another_tenants_database(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """The role ``authenticated`` belongs to the whole cluster, so CONNECT is what keeps logins apart. Twin: CONNECT for everybody."""
+    acme, beta = pair
+    login = login_name(acme.database, "authenticated")
+    password = login_secret(acme.server, login)
+
+    def read_notes() -> list[tuple[object, ...]]:
+        return beta.sql("set role authenticated; select text from notes", user=login, password=password)
+
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        read_notes()
+    cluster_sql(acme.server, "postgres", f'grant connect on database "{beta.database}" to public')
+    try:
+        assert read_notes() == [(canary(beta),)]
+    finally:
+        cluster_sql(acme.server, "postgres", f'revoke connect on database "{beta.database}" from public')
+
+
+def test_the_foreign_login_sees_its_own_tenant_whatever_it_sets(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """The far side looks at session_user, not at a setting the login may change. Twin: a view that trusts the setting."""
+    acme, beta = pair
+    login = fdw_login_name(acme.id)  # type: ignore[arg-type]
+    password = login_secret(acme.server, login)
+
+    def visible() -> list[tuple[object, ...]]:
+        text = f"set app.current_tenant_id = '{beta.id}'; select slug from shared_export.tenant"
+        return cluster_sql(acme.server, "fluxbase", text, user=login, password=password)
+
+    assert visible() == [("acme",)]
+    definition = cluster_sql(acme.server, "fluxbase", "select pg_get_viewdef('shared_export.tenant'::regclass)")[0][0]
+    acme.server.root_sql(FORGED_VIEW)
+    try:
+        assert visible() == [("beta",)]
+    finally:
+        acme.server.root_sql(f"create or replace view shared_export.tenant with (security_barrier = true) as {definition}")
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "select * from platform.tenants",
+        "select * from platform.fdw_logins",
+        "insert into platform.fdw_logins values (current_user, '00000000-0000-4000-8000-000000000000')",
+        "update platform.fdw_logins set tenant_id = '00000000-0000-4000-8000-000000000000'",
+        "set role fluxbase_system",
+        "set role authenticated",
+        "set session authorization fluxbase_owner",
+        "select * from auth.keys",
+        "select * from fluxbase.identity_key",
+        "select umoptions from pg_user_mappings",
+        "select query from pg_stat_activity",
+        "create table shared_export.mine (id int)",
+        "create temp table mine (id int)",
+        "create view shared_export.more as select 1",
+    ],
+)
+def test_the_foreign_login_can_do_nothing_else(pair: tuple[TenantHandle, TenantHandle], attempt: str) -> None:
+    """Member of nothing, no right but one view."""
+    acme = pair[0]
+    login = fdw_login_name(acme.id)  # type: ignore[arg-type]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        cluster_sql(acme.server, "fluxbase", attempt, user=login, password=login_secret(acme.server, login))
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+def test_no_client_role_reaches_the_foreign_server(pair: tuple[TenantHandle, TenantHandle], role: str) -> None:
+    """Neither the foreign table, nor the mapping's password, nor a foreign table of one's own; only the function, and it tells one's own."""
+    acme = pair[0]
+    for attempt in (
+        "select * from shared.tenant",
+        "select umoptions from pg_user_mappings",
+        "select umoptions from pg_user_mapping",
+        "create foreign table mine (id int) server fluxbase_main",
+        "create user mapping for current_user server fluxbase_main",
+        "import foreign schema shared_export from server fluxbase_main into public",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            acme.sql(f"set role {role}; {attempt}")
+    assert acme.sql(f"set role {role}; select auth.tenant() ->> 'slug'") == [("acme",)]
+
+
+def test_a_frozen_tenant_is_refused_on_its_next_request(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """Inside its own transaction, so no cache matters; the neighbour does not notice."""
+    from tests.support.tenant import command
+
+    acme, beta = pair
+    assert acme.server.get("/rest/v1/notes", key=str(acme.keys["anon_key"])).status_code == 200
+    assert command(acme.server, "freeze", "acme").returncode == 0
+    try:
+        assert acme.server.get("/rest/v1/notes", key=str(acme.keys["anon_key"])).status_code == 503
+        assert beta.server.get("/rest/v1/notes", key=str(beta.keys["anon_key"])).status_code == 200
+    finally:
+        assert command(acme.server, "freeze", "acme", "--off").returncode == 0
+    assert acme.server.get("/rest/v1/notes", key=str(acme.keys["anon_key"])).status_code == 200
+
+
+def test_the_tenant_in_sql_is_the_databases_own(pair: tuple[TenantHandle, TenantHandle]) -> None:
+    """auth.tenant_id() answers with the database's tenant whatever a client sets."""
+    for tenant in pair:
+        rows = tenant.sql(
+            "set role anon; set app.current_tenant_id = '00000000-0000-4000-8000-000000000000'; select auth.tenant_id()::text"
+        )
+        assert rows == [(tenant.id,)]
