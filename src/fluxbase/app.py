@@ -231,16 +231,19 @@ class Program:
         from fluxbase.web.control import ControlPlane
         from fluxbase.web.native.routes import native_routes
         from fluxbase.web.native.tables import NativeTables
+        from fluxbase.web.native.tenants import TenantRoutes
         from fluxbase.web.pipeline import Parts, build
         from fluxbase.web.routing import RouteTable
         from fluxbase.web.supabase.rest import RestSurface
         from fluxbase.web.supabase.routes import rest_routes
 
         limit = self.config.server.bulk_body_limit_bytes
+        control = ControlPlane(self)
+        TenantRoutes(self.tenants).register(control)
         routes = [
             *rest_routes(RestSurface(self.data), body_limit_bytes=limit),
             *native_routes(NativeTables(self.data), body_limit_bytes=limit),
-            *ControlPlane(self).routes,
+            *control.routes,
         ]
         return build(Parts(self.config, RouteTable(routes), self.registry, self.verifier, self._limiter(), _AccessSink(self)), without)
 

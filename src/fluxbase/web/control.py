@@ -5,28 +5,37 @@ Each endpoint is registered once, in FastAPI and in our route table, with ``acce
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 
 from fluxbase import __version__
 from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, PROBE, Access, Limit
+from fluxbase.kernel.errors import FluxbaseError, InvalidInput
+from fluxbase.web.context import context_of
+from fluxbase.web.errors import render
 from fluxbase.web.routing import Route, route
 
 if TYPE_CHECKING:
+    from fluxbase.web.errors import Renderer
     from fluxbase.web.ports import ControlPorts
 
 
 class ControlPlane:
     """The FastAPI application and the routes that lead to it."""
 
-    def __init__(self, ports: ControlPorts) -> None:
+    def __init__(self, ports: ControlPorts, renderer: Renderer = render) -> None:
         self.app = FastAPI(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None)
         self.routes: list[Route] = []
         self._ports = ports
+        self._renderer = renderer
+        self.app.add_exception_handler(FluxbaseError, self._declared)
+        self.app.add_exception_handler(RequestValidationError, self._malformed)
         self._started_at = time.time()
         self._register()
 
@@ -36,7 +45,7 @@ class ControlPlane:
         methods = {method, "HEAD"} if method == "GET" else {method}
         if "HEAD" in methods:
             self.app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        self.routes.append(route(path, methods, self.app, access=access, limit=limit, name=name))
+        self.routes.append(route(re.sub(r"\{\w+\}", "{}", path), methods, self.app, access=access, limit=limit, name=name))
 
     def _register(self) -> None:
         self.add("GET", "/health", self._health, access=Access.PUBLIC, limit=PROBE, name="health")
@@ -46,6 +55,20 @@ class ControlPlane:
             self.add("GET", path, self._jwks, access=Access.PUBLIC, limit=CONTROL_PLANE, name=f"jwks:{path}")
 
         self.add("GET", "/api/v1/admin/status", self._status, access=Access.INSTANCE, limit=ADMIN, name="admin.status")
+
+    async def _declared(self, request: Request, error: Exception) -> Response:
+        """A declared error inside FastAPI, worded by the same renderer as everywhere."""
+        assert isinstance(error, FluxbaseError)  # noqa: S101 - registered for this class
+        context = context_of(request.scope)
+        context.error_code = error.code
+        status, headers, body = self._renderer(error, context.dialect, context.principal, context.request_id)
+        return Response(body, status, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
+
+    async def _malformed(self, request: Request, error: Exception) -> Response:
+        """Which members are wrong and why; never the values that were sent."""
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
+        details = [{"member": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
+        return await self._declared(request, InvalidInput("The request is not valid.", code="invalid_request_body", details=details))
 
     async def _status(self) -> JSONResponse:
         """Version, up-time and the schema this worker plans on; for the service key."""
