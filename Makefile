@@ -18,7 +18,7 @@ TESTS  ?= tests
 PYTEST := $(PY) -m pytest -n logical --dist loadfile
 
 .DEFAULT_GOAL := menu
-.PHONY: menu run test test-all check fix bench bench-all setup clean
+.PHONY: menu run test test-all check fix docs bench bench-all setup clean
 
 menu:  ## this list
 	@echo "Fluxbase. Commands:"; awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(DEV)  ## formatting, lint, types, layers, spelling
 fix: $(DEV)  ## let ruff mend formatting and what it can of the lint
 	$(ENV)/bin/ruff check --quiet --fix src tests benchmarks || true
 	$(ENV)/bin/ruff format --quiet src tests benchmarks
+
+docs: $(DEV)  ## write docs/configuration.md, docs/errors.md and fluxbase.example.yaml from the code
+	@$(PY) -m tests.meta.reference
 
 bench: $(DEV)  ## measure against pgbench and a bare server of the same run (under five minutes)
 	@$(PY) -m benchmarks.run $(ARGS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import os
 import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -386,11 +385,9 @@ def public_url(config: Config) -> str:
 async def open_program(data_dir: Path, *, config: Config | None = None) -> AsyncGenerator[Program]:
     """The parts without a listener. The instance must be running (or its database reachable)."""
     if config is None:
-        from fluxbase.db.instance import Instance
+        from fluxbase.db.instance import running_config
 
-        state = Instance(data_dir).read_state()
-        environ = {**os.environ, **({"FLUXBASE_SERVER_PORT": str(state["port"])} if "port" in state else {})}
-        config = load_config(environ=environ, data_dir=data_dir)
+        config = running_config(data_dir)
     program = Program(config)
     try:
         await program.open()

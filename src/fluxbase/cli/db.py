@@ -2,21 +2,48 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 
-from fluxbase.cli.owner import OwnerConnectionError, owner_connection
+from fluxbase.cli.options import FAILED, Data, Json, console, refusals
+from fluxbase.cli.owner import owner_connection
+from fluxbase.cli.progress import Progress
+
+PSQL_EXAMPLES = """
+Examples:
+
+  fluxbase db psql
+
+  fluxbase db psql -- -c 'select now()'
+
+  fluxbase db psql --data /srv/app/.fluxbase -- --csv -f report.sql
+"""
+DUMP_EXAMPLES = """
+Examples:
+
+  fluxbase db dump backup.sql
+
+  fluxbase db dump backup.sql --data /srv/app/.fluxbase --json
+"""
+RESTORE_EXAMPLES = """
+Examples:
+
+  fluxbase db restore backup.sql
+
+  fluxbase start --data ./new &  sleep 5;  fluxbase db restore backup.sql --data ./new
+"""
 
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
-DataOption = Annotated[Path, typer.Option("--data", help="Data directory of the instance.")]
-DEFAULT_DATA = Path(os.environ.get("FLUXBASE_DATA_DIR", ".fluxbase"))
 
 
 def _tool(name: str) -> str:
@@ -32,48 +59,104 @@ def _tool(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         sys.stderr.write(f"fluxbase: {name} is not installed; install PostgreSQL's client programs\n")
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
     return found
 
 
-def _run(name: str, data: Path, arguments: list[str], *, stdin: int | None = None) -> None:
+def _environment(conninfo: str) -> dict[str, str]:
+    """Through the environment: a password among the arguments would be seen by every user of the machine."""
     from fluxbase.db.conninfo import as_environment
 
-    try:
-        with owner_connection(data) as conninfo:
-            # Through the environment: a password among the arguments would be seen by every user of the machine.
-            environment = {**os.environ, **as_environment(conninfo)}
-            code = subprocess.run([_tool(name), *arguments], env=environment, stdin=stdin, check=False).returncode
-    except OwnerConnectionError as error:
-        sys.stderr.write(f"fluxbase: {error}\n")
-        raise typer.Exit(1) from None
+    return {**{name: value for name, value in os.environ.items() if not name.startswith("PG")}, **as_environment(conninfo)}
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True}, epilog=PSQL_EXAMPLES)
+def psql(context: typer.Context, data: Data = None) -> None:
+    """An SQL prompt; what stands after -- goes to psql. The exit status is psql's."""
+    with refusals("db", is_json=False), owner_connection(data) as conninfo:
+        code = subprocess.run([_tool("psql"), *context.args], env=_environment(conninfo), check=False).returncode
     raise typer.Exit(code)
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-def psql(context: typer.Context, data: DataOption = DEFAULT_DATA) -> None:
-    """An SQL prompt. Example: fluxbase db psql -- -c 'select now()'"""
-    _run("psql", data, list(context.args))
+@app.command(epilog=DUMP_EXAMPLES)
+def dump(file: Annotated[Path, typer.Argument(help="File to write.")], data: Data = None, is_json: Json = False) -> None:
+    """Write your schemas and the list of applied migrations as plain SQL, readable for you only. The system's own tables stay out."""
+    from fluxbase.db.instance import running_config
+    from fluxbase.db.user_migrations import HISTORY, ensure_history
+
+    progress = Progress(is_quiet=is_json)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with refusals("db", is_json=is_json), owner_connection(data) as conninfo, progress.running():
+        progress.step("Writing the dump")
+        ensure_history(conninfo)
+        schemas = [f"--schema={name}" for name in running_config(data).data.schemas]
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                _pg_dump(conninfo, ["--no-owner", *schemas], out)
+                _pg_dump(conninfo, ["--data-only", f"--table={HISTORY}"], out)
+            draft.replace(file)
+        except OSError as error:
+            _fail(f"{file} cannot be written ({error.strerror})", is_json=is_json)
+        finally:
+            draft.unlink(missing_ok=True)
+    size = file.stat().st_size
+    sys.stdout.write((json.dumps({"file": str(file), "bytes": size}) if is_json else f"{file}: {size:,} bytes") + "\n")
 
 
-@app.command()
-def dump(file: Annotated[Path, typer.Argument(help="File to write.")], data: DataOption = DEFAULT_DATA) -> None:
-    """Write your schemas as plain SQL (not the system's). Example: fluxbase db dump backup.sql"""
-    from fluxbase.config import load_config
-
-    schemas = [f"--schema={name}" for name in load_config(data_dir=data).data.schemas]
-    _run("pg_dump", data, ["--no-owner", *schemas, f"--file={file}"])
+def _pg_dump(conninfo: str, arguments: list[str], out: BinaryIO) -> None:
+    done = subprocess.run([_tool("pg_dump"), *arguments], env=_environment(conninfo), stdout=out, check=False)
+    if done.returncode != 0:
+        raise typer.Exit(FAILED)
 
 
-@app.command()
-def restore(file: Annotated[Path, typer.Argument(help="A dump in plain SQL.", exists=True)], data: DataOption = DEFAULT_DATA) -> None:
-    """Run a dump in one transaction. Example: fluxbase db restore backup.sql
+@app.command(epilog=RESTORE_EXAMPLES)
+def restore(file: Annotated[Path, typer.Argument(help="A dump in plain SQL.")], data: Data = None, is_json: Json = False) -> None:
+    """Run a dump in one transaction, into an instance whose schemas are still empty: all of it or nothing.
 
-    psql's own commands (lines that begin with a backslash) are refused: a hostile dump could run programs (threat F58).
+    psql's own commands in the file are refused: a hostile dump could run programs with them.
     """
-    text = file.read_text(encoding="utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.startswith("\\") and not re.match(r"\\(?:un)?restrict [A-Za-z0-9]+$|\\\.$", line):
-            sys.stderr.write(f"fluxbase: {file}:{number} is a psql command; a dump must be plain SQL\n")
-            raise typer.Exit(1)
-    _run("psql", data, ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", f"--file={file}"])
+    from fluxbase.cli.dump_file import DumpFileError, safe_lines
+    from fluxbase.db.user_migrations import ensure_history
+
+    progress = Progress(is_quiet=is_json)
+    code, message = FAILED, ""
+    try:
+        with refusals("db", is_json=is_json), owner_connection(data) as conninfo, progress.running():
+            for _ in safe_lines(file):
+                pass  # refuse a bad file before its first statement runs
+            progress.step("Restoring")
+            ensure_history(conninfo)
+            code, message = _feed_psql(conninfo, safe_lines(file))
+    except DumpFileError as error:
+        _fail(str(error), is_json=is_json)
+    except OSError as error:
+        _fail(f"{file} cannot be read ({error.strerror})", is_json=is_json)
+    if code != 0:
+        _fail(f"nothing was restored: {message}", is_json=is_json)
+    sys.stdout.write((json.dumps({"file": str(file), "is_restored": True}) if is_json else f"{file} is restored") + "\n")
+
+
+def _feed_psql(conninfo: str, lines: Iterable[bytes]) -> tuple[int, str]:
+    """psql's exit status and its first error."""
+    arguments = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
+    environment = {**_environment(conninfo), "PGOPTIONS": "-c client_min_messages=warning"}
+    with tempfile.TemporaryFile() as errors:  # a file, not a pipe: psql must never wait for us to read while we write
+        with subprocess.Popen(
+            [_tool("psql"), *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+        ) as process:
+            assert process.stdin is not None  # noqa: S101 - it is a pipe
+            with contextlib.suppress(BrokenPipeError):  # psql stopped at an error; it says which
+                process.stdin.writelines(lines)
+                process.stdin.close()
+        errors.seek(0)
+        text = errors.read().decode(errors="replace")
+    first = next((line for line in text.splitlines() if "ERROR:" in line or "error:" in line), text.strip()[:200])
+    return process.returncode, first.removeprefix("psql:").strip()
+
+
+def _fail(message: str, *, is_json: bool) -> None:
+    if is_json:
+        sys.stdout.write(json.dumps({"error": message}) + "\n")
+    else:
+        console.print(f"fluxbase db: {message}", style="red", markup=False, soft_wrap=True)
+    raise typer.Exit(FAILED)

@@ -2,35 +2,43 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from fluxbase.cli.options import Data, Json, refuse
 from fluxbase.cli.owner import OwnerConnectionError, owner_connection
-from fluxbase.config import ConfigError, load_config
+from fluxbase.config import ConfigError
 from fluxbase.db.doctor import DoctorError, Finding, Level, Report, examine, mend
+from fluxbase.db.instance import running_config
+
+EXAMPLES = """
+Examples:
+
+  fluxbase doctor             exit status 0 ok, 1 warnings, 2 red, 3 it could not look
+
+  fluxbase doctor --fix       rewrite policies that call auth.uid() once per row
+
+  fluxbase doctor --json --data /srv/app/.fluxbase
+"""
 
 app = typer.Typer(add_completion=False)
 
 _COLOURS = {Level.RED: "bold red", Level.WARN: "yellow", Level.NOTE: "dim"}
 
 
-@app.command()
+@app.command(epilog=EXAMPLES)
 def doctor(
-    data: Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")] = Path(
-        ".fluxbase"
-    ),
-    is_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data: Data = None,
+    is_json: Json = False,
     is_fixing: Annotated[
         bool, typer.Option("--fix", help="Rewrite policies that call auth.uid() once per row; print the SQL for the rest.")
     ] = False,
 ) -> None:
     """Check the database for what is open, weak or slow."""
     try:
-        config = load_config(data_dir=data)
-        rules = config.data
+        rules = running_config(data).data
         roles = ["anon", "authenticated", *rules.custom_roles]
         with owner_connection(data) as conninfo:
             report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
@@ -38,7 +46,7 @@ def doctor(
             if mended:
                 report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
     except (DoctorError, OwnerConnectionError, ConfigError) as error:
-        sys.stderr.write(f"fluxbase doctor: {error}\n")
+        refuse("doctor", error, is_json=is_json)
         raise typer.Exit(3) from error
     if is_json:
         sys.stdout.write(json.dumps(_as_json(report, mended)) + "\n")

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from fluxbase.cli.options import Data, Json, console, refusals
+
 EXAMPLES_SHOW = """
 Examples:
 
@@ -31,9 +33,6 @@ Examples:
 
 app = typer.Typer(help="Show and rotate the anon and service keys.", no_args_is_help=True, add_completion=False)
 
-Data = Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DATA = Path(".fluxbase")
 _ABOUT = {
     "url": "where the server listens",
     "anon_key": "for browsers and apps: Row Level Security decides",
@@ -42,18 +41,17 @@ _ABOUT = {
     "secret_key": "the service key in its short form",
     "database_url": "the administrator's connection (fluxbase_owner)",
 }
-_console = Console(stderr=True, highlight=False)
 
 
 @app.command("show", epilog=EXAMPLES_SHOW)
-def show(data: Data = DATA, is_json: Json = False) -> None:
+def show(data: Data = None, is_json: Json = False) -> None:
     """Print the URL, the current keys and the database URL. The secret ones give full access: keep them off screens and logs."""
     _print(_run(data, is_json, _shown), is_json)
 
 
 @app.command("rotate", epilog=EXAMPLES_ROTATE)
 def rotate(
-    data: Data = DATA,
+    data: Data = None,
     is_revoking: Annotated[bool, typer.Option("--revoke", help="Refuse all older keys at once.")] = False,
     with_signing_key: Annotated[
         bool, typer.Option("--signing-key", help="New signing key too; with --revoke, tokens of the old one are refused.")
@@ -70,7 +68,7 @@ def rotate(
 
     result = _run(data, is_json, rotated)
     if not is_json:
-        _console.print(
+        console.print(
             "[green]New keys.[/] " + ("Every older key is refused from now on." if is_revoking else "The old ones are still valid.")
         )
     _print(result, is_json)
@@ -80,35 +78,23 @@ async def _shown(program: Any) -> dict[str, str]:
     return (await program.keys.show(program.registry.default)).revealed()
 
 
-def _run(data: Path, is_json: bool, use: Callable[[Any], Awaitable[dict[str, str]]]) -> dict[str, str]:
+def _run(data: Path | None, is_json: bool, use: Callable[[Any], Awaitable[dict[str, str]]]) -> dict[str, str]:
     """Open the instance's database, use its key service, add the URLs. A refusal is a message and exit status 1."""
-    from fluxbase.config import ConfigError, load_config
-    from fluxbase.crypto.master import MasterKeyError
-    from fluxbase.db.cluster import ClusterError
-    from fluxbase.kernel.errors import FluxbaseError
+    from fluxbase.db.instance import ClusterError, Instance, running_config
 
     async def run() -> dict[str, str]:
-        from fluxbase.app import open_program
+        from fluxbase.app import open_program, public_url
         from fluxbase.db.conninfo import as_url
-        from fluxbase.db.instance import Instance
 
-        config = load_config(data_dir=data)
-        state = Instance(config.data_dir).read_state() or {}
-        if config.database.url is None and not state:
+        config = running_config(data)
+        if config.database.url is None and not Instance(config.data_dir).is_held():
             raise ClusterError(f"no instance runs on {config.data_dir}: start it with `fluxbase start --data {config.data_dir}`")
-        url = str(state.get("url") or config.server.public_url or f"http://{config.server.host}:{config.server.port}")
         async with open_program(config.data_dir, config=config) as program:
             keys = await use(program)
-            return {"url": url, **keys, "database_url": as_url(program.target.owner_conninfo)}
+            return {"url": public_url(config), **keys, "database_url": as_url(program.target.owner_conninfo)}
 
-    try:
+    with refusals("keys", is_json=is_json):
         return asyncio.run(run())
-    except (ConfigError, ClusterError, MasterKeyError, FluxbaseError) as error:
-        if is_json:
-            sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
-        else:
-            _console.print(f"fluxbase keys: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
 
 
 def _print(values: dict[str, str], is_json: bool) -> None:
@@ -119,7 +105,7 @@ def _print(values: dict[str, str], is_json: bool) -> None:
     if not sys.stdout.isatty():
         sys.stdout.write("".join(f"{name} {value}\n" for name, value in values.items()))
         return
-    console = Console(highlight=False)
+    screen = Console(highlight=False)
     for name, value in values.items():
-        console.print(f"[bold]{name}[/]  [dim]{_ABOUT[name]}[/]")
-        console.print(f"[cyan]{escape(value)}[/]\n", soft_wrap=True)
+        screen.print(f"[bold]{name}[/]  [dim]{_ABOUT[name]}[/]")
+        screen.print(f"[cyan]{escape(value)}[/]\n", soft_wrap=True)

@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,54 +9,67 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fluxbase.cli.owner import OwnerConnectionError, owner_connection
-from fluxbase.config import ConfigError
-from fluxbase.db.user_migration_files import MigrationError
-from fluxbase.db.user_migrations import Applied, EventKind, MigrationEvent, State, apply_pending, new_file, status, take_back
+from fluxbase.cli.options import Data, Json, refusals
+from fluxbase.cli.owner import owner_connection
+from fluxbase.cli.progress import Progress
+from fluxbase.db.user_migrations import Applied, State, apply_pending, new_file, status, take_back
 
 app = typer.Typer(help="Your own SQL migrations: new, up, status, down.", no_args_is_help=True, add_completion=False)
 
-Data = Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")]
 Dir = Annotated[Path | None, typer.Option("--dir", help="The migrations directory (default: database.migrations_path).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DATA = Path(".fluxbase")
 
-_console = Console(stderr=True, highlight=False)
+EXAMPLES = {
+    "new": ("fluxbase migrate new create_orders", "fluxbase migrate new add_index --dir db/migrations"),
+    "up": ("fluxbase migrate up", "fluxbase migrate up --data /srv/app/.fluxbase --json"),
+    "down": ("fluxbase migrate down", "fluxbase migrate down 2"),
+    "status": ("fluxbase migrate status", "fluxbase migrate status --json"),
+}
 
 
-@app.command("new")
-def new(name: str, data: Data = DATA, directory: Dir = None, is_json: Json = False) -> None:
+def _examples(command: str) -> str:
+    return "\n\n".join(["", "Examples:", *(f"  {line}" for line in EXAMPLES[command])]) + "\n"
+
+
+@app.command("new", epilog=_examples("new"))
+def new(
+    name: Annotated[str, typer.Argument(help="What it does, in a few words.")],
+    data: Data = None,
+    directory: Dir = None,
+    is_json: Json = False,
+) -> None:
     """Make an empty migration file, named after the UTC time."""
-    with _errors(is_json):
+    with refusals("migrate", is_json=is_json):
         path = new_file(directory or _configured_directory(data), name)
     _print({"file": str(path)}, str(path), is_json)
 
 
-@app.command("up")
-def up(data: Data = DATA, directory: Dir = None, is_json: Json = False) -> None:
+@app.command("up", epilog=_examples("up"))
+def up(data: Data = None, directory: Dir = None, is_json: Json = False) -> None:
     """Apply what is pending, each file in one transaction."""
-    with _errors(is_json), owner_connection(data) as conninfo:
-        applied = apply_pending(conninfo, directory or _configured_directory(data), on_event=None if is_json else _progress)
+    progress = Progress(is_quiet=is_json)
+    with refusals("migrate", is_json=is_json), owner_connection(data) as conninfo, progress.running():
+        applied = apply_pending(conninfo, directory or _configured_directory(data), on_event=progress.migration)
     _print({"applied": [_entry(item) for item in applied]}, f"{len(applied)} applied" if applied else "nothing to apply", is_json)
 
 
-@app.command("down")
+@app.command("down", epilog=_examples("down"))
 def down(
     count: Annotated[int, typer.Argument(min=1, help="How many to take back.")] = 1,
-    data: Data = DATA,
+    data: Data = None,
     directory: Dir = None,
     is_json: Json = False,
 ) -> None:
     """Take back the last COUNT migrations with their `-- migrate:down` sections."""
-    with _errors(is_json), owner_connection(data) as conninfo:
-        taken = take_back(conninfo, directory or _configured_directory(data), count, on_event=None if is_json else _progress)
+    progress = Progress(is_quiet=is_json)
+    with refusals("migrate", is_json=is_json), owner_connection(data) as conninfo, progress.running():
+        taken = take_back(conninfo, directory or _configured_directory(data), count, on_event=progress.migration)
     _print({"taken_back": [_entry(item) for item in taken]}, f"{len(taken)} taken back", is_json)
 
 
-@app.command("status")
-def show_status(data: Data = DATA, directory: Dir = None, is_json: Json = False) -> None:
+@app.command("status", epilog=_examples("status"))
+def show_status(data: Data = None, directory: Dir = None, is_json: Json = False) -> None:
     """List every migration and where it stands. Exit status 1 when a file is changed or unfinished."""
-    with _errors(is_json), owner_connection(data) as conninfo:
+    with refusals("migrate", is_json=is_json), owner_connection(data) as conninfo:
         lines = status(conninfo, directory or _configured_directory(data))
     if is_json:
         rows = [
@@ -80,21 +91,10 @@ def show_status(data: Data = DATA, directory: Dir = None, is_json: Json = False)
 _COLOURS = {State.APPLIED: "green", State.PENDING: "yellow", State.CHANGED: "red", State.UNFINISHED: "red", State.MISSING: "dim"}
 
 
-def _configured_directory(data: Path) -> Path:
-    from fluxbase.config import load_config
+def _configured_directory(data: Path | None) -> Path:
+    from fluxbase.db.instance import running_config
 
-    return Path(load_config(data_dir=data).database.migrations_path)
-
-
-def _progress(event: MigrationEvent) -> None:
-    place = f"[{event.index}/{event.total}] " if event.total else ""
-    match event.kind:
-        case EventKind.APPLIED:
-            _console.print(f"{place}{event.file} done", style="green", markup=False)
-        case EventKind.STARTED:
-            _console.print(f"{place}{event.file}", markup=False)
-        case _:
-            _console.print(f"  {event.text}", style="yellow" if event.kind is EventKind.WAITING else "dim", markup=False)
+    return Path(running_config(data).database.migrations_path)
 
 
 def _entry(item: Applied) -> dict[str, object]:
@@ -103,18 +103,3 @@ def _entry(item: Applied) -> dict[str, object]:
 
 def _print(data: dict[str, object], text: str, is_json: bool) -> None:
     sys.stdout.write((json.dumps(data) if is_json else text) + "\n")
-
-
-@contextmanager
-def _errors(is_json: bool) -> Generator[None]:
-    """A refusal is a message and exit status 1, never a traceback."""
-    try:
-        yield
-    except (MigrationError, ConfigError, OwnerConnectionError) as error:
-        if is_json:
-            fields = ("file", "line", "statement", "sqlstate", "hint")
-            body = {"error": getattr(error, "message", str(error)), **{name: getattr(error, name, None) or None for name in fields}}
-            sys.stdout.write(json.dumps(body) + "\n")
-        else:
-            _console.print(f"fluxbase migrate: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error

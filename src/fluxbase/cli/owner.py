@@ -1,5 +1,7 @@
 """Finds the database of an instance by its data directory and opens the way to it as ``fluxbase_owner``, for one command."""
 
+from __future__ import annotations
+
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +12,18 @@ class OwnerConnectionError(Exception):
 
 
 @contextmanager
-def owner_connection(data: Path) -> Generator[str]:
+def owner_connection(data: Path | None) -> Generator[str]:
     """libpq parameters of the administrator ``fluxbase_owner``.
 
-    An embedded PostgreSQL that is not running is started for the command and stopped after it. Raises :class:`OwnerConnectionError`.
+    An embedded PostgreSQL that is not running is started for the command and stopped after it. Raises :class:`OwnerConnectionError`,
+    ConfigError.
     """
     from fluxbase.app import target_of
-    from fluxbase.config import load_config
     from fluxbase.crypto.master import MasterKey, MasterKeyError
     from fluxbase.db.cluster import Cluster, ClusterError
-    from fluxbase.db.instance import Instance
+    from fluxbase.db.instance import Instance, running_config
 
-    config = load_config(data_dir=data)
+    config = running_config(data)
     if config.database.url is None and not (config.data_dir / "postgres").exists():
         raise OwnerConnectionError(f"there is no instance in {config.data_dir}; start one: fluxbase start --data {config.data_dir}")
     instance = Instance(config.data_dir)
@@ -32,7 +34,7 @@ def owner_connection(data: Path) -> Generator[str]:
             instance.acquire()
             is_ours = True
             cluster.start()
-        master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
+        master = MasterKey.load(config.data_dir / "master.key", config.master_key)
         yield target_of(config, master).owner_conninfo
     except (ClusterError, MasterKeyError) as error:
         raise OwnerConnectionError(str(error)) from error

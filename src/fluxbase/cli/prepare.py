@@ -1,30 +1,27 @@
-"""What happens before the first worker: data directory, PostgreSQL, kernel, migrations, keys. Each step says what it did."""
+"""What happens before the first worker: data directory, listener, PostgreSQL, kernel, migrations, keys."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxbase import __version__
 from fluxbase.app import EMBEDDED_DATABASE, Target, open_program, public_url, target_of
-from fluxbase.config import Config, ConfigError, load_config
-from fluxbase.crypto.master import MasterKey, MasterKeyError
-from fluxbase.db.cluster import Cluster, ClusterError
-from fluxbase.db.instance import Instance
+from fluxbase.cli.listener import bind
+from fluxbase.config import Config
+from fluxbase.crypto.master import MasterKey
+from fluxbase.db.cluster import Cluster
+from fluxbase.db.instance import ClusterError, Instance
 from fluxbase.db.provision import ProvisionError, ensure_database, provision
 from fluxbase.db.seeds import load_seeds
-from fluxbase.db.user_migrations import MigrationError, apply_pending
-from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.db.user_migrations import apply_pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-
-class PrepareError(Exception):
-    """The start cannot go on; one line that says what to do."""
+    from fluxbase.cli.progress import Progress
 
 
 @dataclass(slots=True)
@@ -34,49 +31,69 @@ class Prepared:
     config: Config
     instance: Instance
     cluster: Cluster | None
+    listener: socket.socket | None
     keys: dict[str, str]
 
     def close(self) -> None:
-        """Stop PostgreSQL, give the directory free."""
+        """Stop PostgreSQL, give port and directory free."""
+        if self.listener is not None:
+            self.listener.close()
         if self.cluster is not None:
             self.cluster.stop()
         self.instance.release()
 
 
-def prepare(*, example: Path | None, say: Callable[[str], None]) -> Prepared:
-    """Bring everything up to the point where workers may start. Raises PrepareError."""
+def prepare(config: Config, *, example: Path | None, progress: Progress) -> Prepared:
+    """Bring everything up to the point where workers may start; on any failure what was started is stopped again.
+
+    Raises ClusterError, MasterKeyError, MigrationError, FluxbaseError.
+    """
+    prepared = Prepared(config, Instance(config.data_dir), None, None, {})
     try:
-        config = load_config()
-    except ConfigError as error:
-        raise PrepareError(str(error)) from None
-    instance = Instance(config.data_dir)
-    cluster: Cluster | None = None
-    try:
-        instance.acquire()
+        prepared.instance.acquire()
+        prepared.listener = bind(config.server.host, config.server.port, config.server.backlog)
+        if config.server.port == 0:
+            port = int(prepared.listener.getsockname()[1])
+            os.environ["FLUXBASE_SERVER_PORT"] = str(port)  # the workers read it
+            config = prepared.config = config.model_copy(update={"server": config.server.model_copy(update={"port": port})})
         master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         if config.database.url is None:
-            cluster = Cluster(config.data_dir)
-            info = cluster.start()
+            progress.step("Starting PostgreSQL")
+            prepared.cluster = Cluster(config.data_dir)
+            info = prepared.cluster.start()
             ensure_database(info.conninfo(info.superuser, info.superuser_password, "postgres"), EMBEDDED_DATABASE)
         target = target_of(config, master)
-        _provision(config, target, say)
-        _migrate(config, target, example, say)
-        keys = asyncio.run(_ensure_keys(config))
-        instance.write_state({"pid": os.getpid(), "url": public_url(config), "port": config.server.port, "version": __version__})
-        return Prepared(config, instance, cluster, keys)
-    except (ClusterError, MasterKeyError, ProvisionError, MigrationError, FluxbaseError) as error:
-        if cluster is not None:
-            cluster.stop()
-        instance.release()
-        raise PrepareError(str(error)) from error
+        progress.step("Preparing the database")
+        provision_database(config, target, progress)
+        _migrate(config, target, example, progress)
+        progress.step("Reading the keys")
+        prepared.keys = asyncio.run(_ensure_keys(config))
+        prepared.instance.write_state(_state(config))
+    except ProvisionError as error:
+        prepared.close()
+        raise ClusterError(str(error)) from error
     except BaseException:
-        if cluster is not None:
-            cluster.stop()
-        instance.release()
+        prepared.close()
         raise
+    return prepared
 
 
-def _provision(config: Config, target: Target, say: Callable[[str], None]) -> None:
+def _state(config: Config) -> dict[str, object]:
+    """What commands need in order to find this instance. No secrets."""
+    file = Path(os.environ.get("FLUXBASE_CONFIG", "fluxbase.yaml"))
+    return {
+        "pid": os.getpid(),
+        "url": public_url(config),
+        "host": config.server.host,
+        "port": config.server.port,
+        "version": __version__,
+        "config_file": str(file.absolute()) if file.exists() else None,
+        "has_own_database": config.database.url is not None,
+    }
+
+
+def provision_database(config: Config, target: Target, progress: Progress) -> None:
+    """Roles, kernel and exposed schemas; says what this PostgreSQL does not allow."""
     report = provision(
         target.admin_conninfo,
         exposed_schemas=config.data.schemas,
@@ -85,22 +102,20 @@ def _provision(config: Config, target: Target, say: Callable[[str], None]) -> No
         login_secret=target.login_secret,
     )
     for weakness in report.weaker:
-        say(f"weaker: {weakness}")
+        progress.say(f"weaker: {weakness}")
 
 
-def _migrate(config: Config, target: Target, example: Path | None, say: Callable[[str], None]) -> None:
-    from pathlib import Path as FilePath
-
+def _migrate(config: Config, target: Target, example: Path | None, progress: Progress) -> None:
     folders = [example / "migrations"] if example is not None else []
-    own = FilePath(config.database.migrations_path)
+    own = Path(config.database.migrations_path)
     if own.is_dir():
         folders.append(own)
     for folder in folders:
-        applied = apply_pending(target.owner_conninfo, folder)
-        if applied:
-            say(f"applied {len(applied)} migration(s) from {folder}")
-    if example is not None and (example / "seeds").is_dir():
-        load_seeds(target.owner_conninfo, example / "seeds")
+        apply_pending(target.owner_conninfo, folder, on_event=progress.migration)
+    if example is not None:
+        progress.step("Loading the example's rows")
+        for seeded in load_seeds(target.owner_conninfo, example / "seeds"):
+            progress.say(f"{seeded.rows} rows into {seeded.table}")
 
 
 async def _ensure_keys(config: Config) -> dict[str, str]:

@@ -7,11 +7,13 @@ An unknown key or variable, a weak secret or a bad URL stops the start with one 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import ValidationError
@@ -29,6 +31,8 @@ RESERVED = frozenset(
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KNOWN_SECRETS = {"super-secret-jwt-token-with-at-least-32-characters-long"}
 MIN_SECRET_BYTES = 32
+MIN_DISTINCT = 8
+MASTER_KEY_BYTES = 32
 
 
 class ConfigError(Exception):
@@ -73,6 +77,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         origins[key] = name
     if data_dir is not None:
         values["data_dir"] = data_dir
+        if env.get(variable_of("data_dir")) != str(data_dir):
+            origins["data_dir"] = "--data"
     config = _build(values, fields, origins)
     _check(config)
     return config
@@ -82,20 +88,26 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     class Unique(yaml.SafeLoader):
         pass
 
-    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        seen: dict[Any, Any] = {}
+    def mapping(loader: Any, node: Any) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = loader.construct_object(key_node)
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
+            line = key_node.start_mark.line + 1
+            if not key:
+                raise ConfigError(f"{file.name}, line {line}: a key must be a name")
             if key in seen:
-                raise ConfigError(f"{file.name}: the key {key} stands twice")
+                raise ConfigError(f"{file.name}, line {line}: the key {key} stands twice")
             seen[key] = loader.construct_object(value_node, deep=True)
         return seen
 
     Unique.add_constructor("tag:yaml.org,2002:map", mapping)
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Unique)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise ConfigError(f"{file.name} is not valid YAML") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(f"{file.name}{f', line {mark.line + 1}' if mark else ''}: not valid YAML") from None
+    except OSError as error:
+        raise ConfigError(f"{file.name} cannot be read ({error.strerror})") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -119,6 +131,8 @@ def _flatten(tree: dict[str, Any], fields: dict[str, Any], prefix: str = "") -> 
 def _interpolate(value: Any, key: str, env: Mapping[str, str]) -> Any:
     if isinstance(value, list):
         return [_interpolate(item, key, env) for item in value]
+    if isinstance(value, dict):
+        return {name: _interpolate(item, key, env) for name, item in value.items()}
     if not isinstance(value, str):
         return value
 
@@ -163,18 +177,38 @@ def _build(values: dict[str, Any], fields: dict[str, Any], origins: dict[str, st
     try:
         return Config(**tree)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from None
+        known = next((name for name in fields if key == name or key.startswith(f"{name}.")), None)
+        where = f" ({origins[known]})" if known and origins[known] not in {"default", key} else ""
+        raise ConfigError(f"{key}{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _check(config: Config) -> None:
-    url = config.database.url
-    if url is not None and not url.reveal().startswith(("postgresql://", "postgres://")):
-        raise ConfigError("database.url must start with postgresql://")
+    if config.database.url is not None and not _is_database_url(config.database.url.reveal()):
+        raise ConfigError("database.url is not a URL of the form postgresql://user:password@host:port/database")
+    if config.master_key is not None and not _is_key(config.master_key.reveal()):
+        raise ConfigError(f"master_key is not base64 of {MASTER_KEY_BYTES} bytes; make one with openssl rand -base64 {MASTER_KEY_BYTES}")
     secret = config.auth.jwt_secret
     if secret is not None:
         if len(secret.reveal().encode()) < MIN_SECRET_BYTES:
             raise ConfigError(f"auth.jwt_secret is weak: at least {MIN_SECRET_BYTES} bytes, for example openssl rand -base64 48")
+        if len(set(secret.reveal())) < MIN_DISTINCT:
+            raise ConfigError("auth.jwt_secret is weak: it repeats itself; make one with openssl rand -base64 48")
         if secret.reveal() in _KNOWN_SECRETS and config.server.host not in {"127.0.0.1", "::1", "localhost"}:
             raise ConfigError("auth.jwt_secret is a published default; make your own: openssl rand -base64 48")
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.strip(), validate=True)) == MASTER_KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _is_database_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"postgresql", "postgres"} and (parts.port is None or parts.port > 0) and not re.search(r"\s", text)
+    except ValueError:
+        return False

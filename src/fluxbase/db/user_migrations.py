@@ -43,6 +43,10 @@ class Applied:
     seconds: float
 
 
+HISTORY = "fluxbase.user_migrations"
+"""The table of applied files."""
+
+
 class EventKind(StrEnum):
     """What :data:`OnEvent` is told about."""
 
@@ -129,6 +133,12 @@ def apply_pending(conninfo: str, directory: Path, *, on_event: OnEvent | None = 
             pending = _pending(files, entries)
             done = [_apply(connection, file, entries.get(file.file), tell, i, len(pending)) for i, file in enumerate(pending, 1)]
     return done
+
+
+def ensure_history(conninfo: str) -> None:
+    """Make the history table where it is missing: a dump reads it, a restore fills it. Raises :class:`MigrationError`."""
+    with _connect(conninfo, _silent) as connection:
+        _ensure_history(connection)
 
 
 def take_back(conninfo: str, directory: Path, count: int = 1, *, on_event: OnEvent | None = None) -> list[Applied]:

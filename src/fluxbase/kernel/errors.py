@@ -38,6 +38,8 @@ class FluxbaseError(Exception):
 
     kind: ClassVar[Kind] = Kind.INTERNAL
     code: str = "internal"
+    remedy: ClassVar[str] = ""
+    """What the caller can do; printed in docs/errors.md."""
     pgrst: str | None = None
     sqlstate: str | None = None
 
@@ -73,6 +75,7 @@ class InvalidInput(FluxbaseError):
 
     kind = Kind.INVALID
     code = "invalid_input"
+    remedy = "Mend the request; the message says which part. Sending it again unchanged gives the same answer."
 
 
 class Unauthenticated(FluxbaseError):
@@ -80,6 +83,7 @@ class Unauthenticated(FluxbaseError):
 
     kind = Kind.UNAUTHENTICATED
     code = "unauthenticated"
+    remedy = "Send a valid key or token in `apikey` or `Authorization: Bearer`; when it has expired, sign in or refresh."
 
 
 class Forbidden(FluxbaseError):
@@ -87,6 +91,7 @@ class Forbidden(FluxbaseError):
 
     kind = Kind.FORBIDDEN
     code = "forbidden"
+    remedy = "Use a credential that may do this, or have a grant or policy written."
 
 
 class NotFound(FluxbaseError):
@@ -94,6 +99,7 @@ class NotFound(FluxbaseError):
 
     kind = Kind.NOT_FOUND
     code = "not_found"
+    remedy = "Check path and names. A row that no policy shows gives the same answer as one that is not there."
 
 
 class Conflict(FluxbaseError):
@@ -101,6 +107,7 @@ class Conflict(FluxbaseError):
 
     kind = Kind.CONFLICT
     code = "conflict"
+    remedy = "Read the current state, then decide again: the row exists already, is still referred to, or changed meanwhile."
 
 
 class Ambiguous(FluxbaseError):
@@ -108,6 +115,7 @@ class Ambiguous(FluxbaseError):
 
     kind = Kind.AMBIGUOUS
     code = "ambiguous"
+    remedy = "Name the foreign key (`table!constraint`), or the function's arguments."
 
 
 class NotAcceptable(FluxbaseError):
@@ -115,6 +123,7 @@ class NotAcceptable(FluxbaseError):
 
     kind = Kind.NOT_ACCEPTABLE
     code = "not_acceptable"
+    remedy = "Ask for a media type that is offered; with `vnd.pgrst.object` filter down to exactly one row."
 
 
 class MethodNotAllowed(FluxbaseError):
@@ -122,6 +131,7 @@ class MethodNotAllowed(FluxbaseError):
 
     kind = Kind.METHOD
     code = "method_not_allowed"
+    remedy = "Use a method of the `Allow` header."
 
 
 class RangeNotSatisfiable(FluxbaseError):
@@ -129,6 +139,7 @@ class RangeNotSatisfiable(FluxbaseError):
 
     kind = Kind.RANGE
     code = "range_not_satisfiable"
+    remedy = "Start at an offset below the count."
 
 
 class TooLarge(FluxbaseError):
@@ -136,6 +147,7 @@ class TooLarge(FluxbaseError):
 
     kind = Kind.TOO_LARGE
     code = "too_large"
+    remedy = "Send less at once, or raise the limit that the message names in the configuration."
 
 
 class UnsupportedMedia(FluxbaseError):
@@ -143,6 +155,7 @@ class UnsupportedMedia(FluxbaseError):
 
     kind = Kind.UNSUPPORTED_MEDIA
     code = "unsupported_media"
+    remedy = "Send `application/json`, `text/csv` or a form, uncompressed."
 
 
 class RateLimited(FluxbaseError):
@@ -150,6 +163,7 @@ class RateLimited(FluxbaseError):
 
     kind = Kind.RATE_LIMITED
     code = "rate_limited"
+    remedy = "Wait the seconds of `Retry-After`, then go on more slowly."
 
     def __init__(self, message: str, *, retry_after_seconds: int) -> None:
         super().__init__(message, headers=(("retry-after", str(retry_after_seconds)),))
@@ -161,6 +175,7 @@ class Unavailable(FluxbaseError):
 
     kind = Kind.UNAVAILABLE
     code = "unavailable"
+    remedy = "Try again in a moment, with growing pauses. If it lasts, look at `/ready` and the log."
 
 
 class DeadlineExceeded(FluxbaseError):
@@ -168,6 +183,7 @@ class DeadlineExceeded(FluxbaseError):
 
     kind = Kind.DEADLINE
     code = "deadline_exceeded"
+    remedy = "Ask for less, add an index, or raise the role's statement timeout."
 
 
 class Internal(FluxbaseError):
@@ -175,6 +191,7 @@ class Internal(FluxbaseError):
 
     kind = Kind.INTERNAL
     code = "internal"
+    remedy = "Give the request id to whoever runs the server: the log has the detail under it."
 
 
 class DatabaseError(FluxbaseError):
@@ -182,6 +199,7 @@ class DatabaseError(FluxbaseError):
 
     kind = Kind.INVALID
     code = "database_error"
+    remedy = "The SQLSTATE says what PostgreSQL refused; the table below gives its status."
 
 
 class StalePlan(FluxbaseError):
@@ -189,6 +207,7 @@ class StalePlan(FluxbaseError):
 
     kind = Kind.UNAVAILABLE
     code = "stale_plan"
+    remedy = "None: the request is planned again."
 
 
 class Revoked(Unauthenticated):

@@ -1,0 +1,138 @@
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# granian's supervisor is not typed.
+"""The listening socket and the workers behind it.
+
+The main process binds the socket once and every worker accepts from it. So a port in use is refused before anything
+else happens, a connection that waits in the backlog belongs to no worker, and replacing workers loses none of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.server.mp import MPServer
+
+from fluxbase.db.instance import ClusterError
+
+if TYPE_CHECKING:
+    from fluxbase.config import Config
+
+READY_SECONDS = 30.0
+"""How long a reload waits for a new worker before it stops the old one."""
+
+
+def bind(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket. Raises ClusterError, with what to do, when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener: socket.socket | None = None
+    try:
+        address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)[0][4]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        raise ClusterError(_refusal(error, host, port)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _refusal(error: OSError, host: str, port: int) -> str:
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"another program listens on {place}; stop it, or choose another port: fluxbase start --port {port + 1 if port < 65535 else 0}"
+        )
+    if error.errno == errno.EACCES:
+        return f"port {port} is reserved for root; choose one from 1024 on: fluxbase start --port 8080"
+    return f"this machine cannot listen on {place} ({error.strerror or error}); choose an address of its own with --host"
+
+
+class Workers(MPServer):
+    """granian's supervisor on a socket of ours; replaces workers only when the new ones serve."""
+
+    def __init__(
+        self, target: str, config: Config, listener: socket.socket, *, may_reload: Callable[[], bool], is_ready: Callable[[int], bool]
+    ) -> None:
+        server = config.server
+        super().__init__(
+            target,
+            address=server.host,
+            port=server.port,
+            interface=Interfaces.ASGI,
+            workers=server.workers,
+            loop=Loops.uvloop,
+            http=HTTPModes.auto,
+            backlog=server.backlog,
+            backpressure=server.max_connections,
+            http1_settings=HTTP1Settings(header_read_timeout=10_000),
+            log_enabled=False,
+            respawn_failed_workers=True,
+            workers_kill_timeout=max(1, math.ceil(server.graceful_stop_seconds)),
+            factory=True,
+        )
+        self._listener = listener
+        self._may_reload = may_reload
+        self._is_ready = is_ready
+
+    def _init_shared_socket(self) -> None:
+        """Every worker inherits the one socket, instead of binding its own with SO_REUSEPORT (which two programs could share unseen)."""
+        self._listener.set_inheritable(True)
+        self._ssp = None
+        self._sfd = self._listener.fileno()
+        self._shd: Any = SocketHolder(self._sfd, False, self.backlog)  # type: ignore[call-arg] # its stub has no constructor
+        self._sso = self._listener
+
+    def _reload(self, spawn_target: Any, target_loader: Any) -> None:
+        """SIGHUP: new workers with the configuration as it is now, unless that cannot be."""
+        if self._may_reload():
+            super()._reload(spawn_target, target_loader)
+        else:
+            self.reload_signal = False
+            self.main_loop_interrupt.clear()
+
+    def _respawn_workers(self, workers: list[int], spawn_target: Any, target_loader: Any, delay: float = 0) -> None:
+        """One after the other: the old worker is stopped when the new one has said that it serves (``delay`` only guesses)."""
+        del delay
+        for idx in workers:
+            self.respawned_wrks[idx] = time.monotonic()
+            old = self.wrks.pop(idx)
+            new = self._spawn_worker(idx=idx, target=spawn_target, callback_loader=target_loader)
+            new.start()
+            self.wrks.insert(idx, new)
+            ends_at = time.monotonic() + READY_SECONDS
+            while new.is_alive() and not self._is_ready(int(new.inner.pid)) and time.monotonic() < ends_at and not self.interrupt_signal:
+                time.sleep(0.02)
+            if not new.is_alive() and old.is_alive():
+                self._keep(idx, old)
+                continue
+            old.terminate()
+            old.join(self.workers_kill_timeout)
+            if old.is_alive():
+                old.kill()
+                old.join()
+
+    def _keep(self, idx: int, old: Any) -> None:
+        """The new worker ended before it served: the old one goes on, and the death is no reason to respawn."""
+        structlog.get_logger("fluxbase.start").error("reload_failed", error="a new worker could not start; the old one goes on")
+        self.wrks[idx] = old
+        time.sleep(0.1)  # the watcher of the dead one notes it within that
+        if idx in self.interrupt_children:
+            self.interrupt_children.remove(idx)
+
+
+def ready_mark(folder: Path) -> Callable[[int], bool]:
+    """A worker serves when it has written its first metrics file."""
+    return lambda pid: (folder / f"{pid}.json").exists()
