@@ -1,0 +1,26 @@
+"""Servers that a test may hurt: started by the test, never shared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.server import Server, start_server
+
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """``start(...)`` as ``start_server``; everything is stopped at the end of the test."""
+    running: list[Server] = []
+
+    def begin(**options: Any) -> Server:
+        running.append(start_server(**options))
+        return running[-1]
+
+    yield begin
+    for server in running:
+        server.stop()
