@@ -52,7 +52,7 @@ def kind_text(field: FieldInfo) -> str:
         return "secret"
     for marker, words in (
         ("Literal", " or ".join(f"`{choice}`" for choice in get_args(field.annotation))),
-        ("dict", "role: number"),
+        ("dict", "number, or role: number"),
         ("list", "list"),
         ("bool", "true or false"),
         ("float", "number"),
