@@ -27,6 +27,8 @@ class Tally:
     counts_from: float
     latencies: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
+    total: int = 0
+    """Answers, those of the warm-up included."""
 
 
 class Client(asyncio.Protocol):
@@ -73,6 +75,7 @@ class Client(asyncio.Protocol):
             self.missing -= len(data)
         if self.missing <= 0:
             self.missing = -1
+            self.tally.total += 1
             if self.sent_at >= self.tally.counts_from:
                 self.tally.latencies.append(time.perf_counter() - self.sent_at)
             self.send()
@@ -98,11 +101,12 @@ async def run(port: int, request: bytes, *, connections: int, warm_seconds: floa
     await asyncio.wait(waits, timeout=warm_seconds + seconds + 10)
     ordered = sorted(tally.latencies)
     if not ordered:
-        return {"rate": 0.0, "p50": 0.0, "p99": 0.0, "errors": tally.errors or {"no answer": 1}}
+        return {"rate": 0.0, "p50": 0.0, "p99": 0.0, "total": 0, "errors": tally.errors or {"no answer": 1}}
     return {
         "rate": len(ordered) / seconds,
         "p50": ordered[len(ordered) // 2] * 1000,
         "p99": ordered[int(len(ordered) * 0.99)] * 1000,
+        "total": tally.total,
         "errors": tally.errors,
     }
 

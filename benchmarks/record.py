@@ -26,13 +26,14 @@ $$;
 grant usage on schema bench_private to authenticated;
 grant execute on function bench_private.sign(text, text) to authenticated;
 """
-LOG_ON = (
-    "alter system set logging_collector = on",
-    "alter system set log_destination = 'jsonlog'",
-    "alter system set log_directory = 'bench_log'",
-    "alter system set log_statement = 'all'",
-    "alter system set log_parameter_max_length = -1",
-)
+LOG_ON = {
+    "logging_collector": "on",
+    "log_destination": "jsonlog",
+    "log_directory": "bench_log",
+    "log_statement": "all",
+    "log_parameter_max_length": "-1",
+}
+"""Given on the command line, as the program gives its own: ALTER SYSTEM would not win over those."""
 
 
 def install_signer(server: Server) -> None:

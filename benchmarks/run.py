@@ -27,6 +27,8 @@ from rich.table import Table
 from benchmarks import layers, pgbench
 from benchmarks.cases import CASES, OWNER
 from benchmarks.record import LOG_ON, install_signer, record, write_csv
+from fluxbase.config import load_config
+from fluxbase.db.cluster import Cluster
 from tests.support.server import Server, free_port, start_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,8 +48,6 @@ def load(port: int, wire: bytes, *, seconds: float, warm_seconds: float = 1.0) -
 
 def root_conninfo(server: Server) -> str:
     """The superuser's connection string: the peers log in with it and take the client role."""
-    from fluxbase.db.cluster import Cluster
-
     info = Cluster(server.data_dir).info()
     database = psycopg.conninfo.conninfo_to_dict(server.database_url)["dbname"]
     return info.conninfo(info.superuser, info.superuser_password, str(database))
@@ -84,12 +84,31 @@ def stages() -> list[str]:
 
 
 def configuration_hash(server: Server) -> str:
-    """Short digest of `fluxbase config show`."""
-    shown = subprocess.run(
-        [sys.executable, "-m", "fluxbase", "config", "show"], cwd=server.data_dir, env=server.env, capture_output=True, check=False
-    )
-    lines = [line for line in shown.stdout.splitlines() if b"data_dir" not in line and b"port" not in line]
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()[:12] if shown.returncode == 0 else "unavailable"
+    """Short digest of the settings, without what differs from run to run."""
+    config = load_config(environ=server.env)
+    values = config.model_copy(update={"data_dir": None, "origins": {}, "server": config.server.model_copy(update={"port": 0})})
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and its children so far, PostgreSQL's left out."""
+    ticks = 0
+    for each in children(pid):
+        try:
+            if "postgres" in Path(f"/proc/{each}/exe").resolve().name:
+                continue
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measured(process: subprocess.Popen[bytes], port: int, wire: bytes, *, seconds: float) -> dict[str, Any]:
+    """A load, and the CPU microseconds a request that the server's process spent on it."""
+    before = cpu_seconds(process.pid)
+    found = load(port, wire, seconds=seconds)
+    return {**found, "cpu_us": (cpu_seconds(process.pid) - before) / max(found["total"], 1) * 1e6}
 
 
 def start_bare(cases: Path, conninfo: str) -> tuple[subprocess.Popen[bytes], int]:
@@ -122,24 +141,26 @@ def start_bare(cases: Path, conninfo: str) -> tuple[subprocess.Popen[bytes], int
 
 
 def prepare(workers: int, folder: Path) -> tuple[Server, str, dict[str, Any]]:
-    """A server with the schema and the recorded statements, logging off again."""
-    arguments = ("--workers", str(workers))
+    """A server with the schema and the recorded statements; its PostgreSQL logged statements while recording, and no longer."""
     data = folder / f"data{workers}"
     data.mkdir(mode=0o700)
-    server = start_server(data_dir=data, env={"FLUXBASE_LOG_LEVEL": "info"})
-    server.sql((ROOT / "benchmarks/schema.sql").read_text())
-    install_signer(server)
-    for statement in LOG_ON:
-        server.root_sql(statement)
-    server.stop(keep_data=True)
     server = start_server(data_dir=data)
     try:
-        token = server.token(OWNER)
-        recorded = record(server, token, PREFIX)
-        server.root_sql("alter system reset all")
+        server.sql((ROOT / "benchmarks/schema.sql").read_text())
+        install_signer(server)
     finally:
         server.stop(keep_data=True)
-    server = start_server(data_dir=data, arguments=arguments)
+    logged = Cluster(data, settings=LOG_ON)
+    logged.start()
+    try:
+        server = start_server(data_dir=data)  # adopts the running PostgreSQL
+        try:
+            recorded = record(server, server.token(OWNER), PREFIX)
+        finally:
+            server.stop(keep_data=True)
+    finally:
+        logged.stop()
+    server = start_server(data_dir=data, arguments=("--workers", str(workers)))
     return server, server.token(OWNER), recorded
 
 
@@ -153,14 +174,15 @@ def measure(server: Server, token: str, recorded: dict[str, Any], folder: Path, 
     try:
         for case in CASES:
             console.print(f"  {case.title} ...", style="dim")
-            ours = load(server.port, case.wire(f"127.0.0.1:{server.port}", token, PREFIX), seconds=seconds)
-            peer = load(bare_port, f"GET /case/{case.name} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), seconds=seconds)
+            ours = measured(server.process, server.port, case.wire(f"127.0.0.1:{server.port}", token, PREFIX), seconds=seconds)
+            peer = measured(bare, bare_port, f"GET /case/{case.name} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), seconds=seconds)
             limit = pgbench.rate(recorded[case.name], conninfo, folder, clients=PGBENCH_CLIENTS, seconds=min(seconds, 7))
             rows.append(
                 {
                     "case": case.name, "ours": round(ours["rate"]), "bare": round(peer["rate"]), "pgbench": round(limit),
                     "of_bare": round(ours["rate"] / max(peer["rate"], 1), 3), "of_pgbench": round(ours["rate"] / max(limit, 1), 3),
-                    "p50_ms": round(ours["p50"], 2), "p99_ms": round(ours["p99"], 2), "bytes": recorded[case.name]["bytes"],
+                    "p50_ms": round(ours["p50"], 2), "p99_ms": round(ours["p99"], 2), "cpu_us": round(ours["cpu_us"]),
+                    "bare_cpu_us": round(peer["cpu_us"]), "bytes": recorded[case.name]["bytes"],
                     "errors": json.dumps(ours["errors"] | {f"bare {k}": v for k, v in peer["errors"].items()}),
                 }
             )  # fmt: skip
@@ -175,14 +197,28 @@ def show(
 ) -> None:
     """The table, the goals and what was switched on."""
     table = Table(title=f"requests a second, {CONNECTIONS} connections, {workers} worker(s), {os.cpu_count()} cores")
-    for column in ("request", "ours", "bare path", "pgbench", "of bare", "of pgbench", "p50 ms", "p99 ms", "answer bytes", "errors"):
+    for column in (
+        "request",
+        "ours",
+        "bare path",
+        "pgbench",
+        "of bare",
+        "of pgbench",
+        "p50 ms",
+        "p99 ms",
+        "CPU us",
+        "bare CPU us",
+        "answer bytes",
+        "errors",
+    ):
         table.add_column(column, justify="left" if column == "request" else "right")
     titles = {case.name: case.title for case in CASES}
     for row in rows:
         errors = row["errors"].strip("{}") or "0"
         table.add_row(
             titles[row["case"]], f"{row['ours']:,}", f"{row['bare']:,}", f"{row['pgbench']:,}", f"{row['of_bare']:.0%}",
-            f"{row['of_pgbench']:.0%}", f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", f"{row['bytes']:,}", errors,
+            f"{row['of_pgbench']:.0%}", f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}", f"{row['cpu_us']:,}",
+            f"{row['bare_cpu_us']:,}", f"{row['bytes']:,}", errors,
         )  # fmt: skip
     console.print(table)
     middleware = layers.measure()
@@ -212,7 +248,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="seconds a measurement")
     parser.add_argument("--csv", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    console = Console(width=150)
+    console = Console(width=170)
     seconds = options.seconds or (15.0 if options.all else 5.0)
     for workers in (1, 2) if options.all else (1,):
         folder = Path(tempfile.mkdtemp(prefix="fbb-", dir="/tmp"))

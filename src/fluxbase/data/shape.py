@@ -5,7 +5,7 @@ A known shape costs this pass and one dictionary look-up; everything else is rem
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,10 @@ class Shape:
 
     key: tuple[object, ...]
     pairs: list[tuple[str, str]]
-    values: list[str] = field(default_factory=list[str])
-    limits: dict[Path, int] = field(default_factory=dict[Path, int])
-    offsets: dict[Path, int] = field(default_factory=dict[Path, int])
-    arguments: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    values: list[str]
+    limits: dict[Path, int]
+    offsets: dict[Path, int]
+    arguments: list[tuple[str, str]]
 
 
 @lru_cache(maxsize=4096)
@@ -48,7 +48,7 @@ def shape_of(query: str, *, is_rpc_get: bool = False) -> Shape:
     """Split a query string into key and values. Raises PGRST100 and PGRST103 as the grammar does."""
     pairs = decode_pairs(query)
     key: list[object] = []
-    shape = Shape((), pairs)
+    shape = Shape((), pairs, [], {}, {}, [])
     values = shape.values
     for name, value in pairs:
         path, last = _last(name)

@@ -20,13 +20,12 @@ class AddressLimiter:
     def __init__(self, overrides: dict[str, tuple[int, float, int]] | None = None, max_keys: int = 100_000) -> None:
         self._arrival: dict[tuple[str, str], float] = {}
         self._overrides = overrides or {}
+        self._rules: dict[str, tuple[float, float]] = {}
         self._max_keys = max_keys
 
     def admit(self, limit: Limit, address: str, now: float | None = None) -> int:
         """0 when admitted, else the whole seconds to wait (at least 1)."""
-        rate, per_seconds, burst = self._overrides.get(limit.name, (limit.rate, limit.per_seconds, limit.burst))
-        interval = per_seconds / rate
-        tolerance = interval * (burst + rate - 1) if per_seconds > 1 else interval * (burst + max(rate // 10, 1))
+        interval, tolerance = self._rules.get(limit.name) or self._rule(limit)
         at = time.monotonic() if now is None else now
         key = (limit.name, address)
         theoretical = self._arrival.pop(key, at)
@@ -39,3 +38,11 @@ class AddressLimiter:
         if len(self._arrival) > self._max_keys:
             del self._arrival[next(iter(self._arrival))]
         return 0
+
+    def _rule(self, limit: Limit) -> tuple[float, float]:
+        """Seconds between two arrivals, and how many seconds ahead a burst may run."""
+        rate, per_seconds, burst = self._overrides.get(limit.name, (limit.rate, limit.per_seconds, limit.burst))
+        interval = per_seconds / rate
+        tolerance = interval * (burst + rate - 1) if per_seconds > 1 else interval * (burst + max(rate // 10, 1))
+        self._rules[limit.name] = interval, tolerance
+        return interval, tolerance

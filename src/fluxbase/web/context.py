@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -40,20 +40,20 @@ class RequestContext:
     request_id: RequestId
     started: float
     """``time.monotonic()`` at arrival."""
-    client_request_id: str | None = None
-    headers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    path: str
+    dialect: Dialect
+    response_headers: dict[bytes, bytes]
+    """Added to whatever answer leaves, by the outermost layer; a header the answer has itself wins."""
+    headers: dict[bytes, bytes]
     """Lower-case names; a repeated name was joined with a comma or refused (Normalise)."""
+    client_request_id: str | None = None
     address: str = ""
-    path: str = ""
-    dialect: Dialect = Dialect.NATIVE
     route: Route | None = None
     path_parameters: tuple[str, ...] = ()
     deadline: float = 0.0
     tenant: Tenant | None = None
     """What host name or X-FB-Tenant names; the principal says whose request it is."""
     principal: Principal | None = None
-    response_headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
-    """Added to whatever answer leaves, by the outermost layer."""
     status: int = 0
     bytes_sent: int = 0
     has_started: bool = False

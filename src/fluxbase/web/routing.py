@@ -49,37 +49,56 @@ def route(
     return Route(pattern, frozenset(methods), handler, access, limit, body_limit_bytes, name or pattern, is_data_plane)
 
 
+class _Node:
+    """The routes that end at one segment, and what may follow: literal segments, or any (the key None)."""
+
+    __slots__ = ("children", "routes")
+
+    def __init__(self) -> None:
+        self.routes: list[Route] = []
+        self.children: dict[str | None, _Node] = {}
+
+    def find(self, parts: list[str], at: int, values: list[str]) -> list[Route] | None:
+        """The routes of ``parts[at:]``, with what ``{}`` took in ``values``; None when there are none."""
+        if at == len(parts):
+            return self.routes or None
+        child = self.children.get(parts[at])
+        found = None if child is None else child.find(parts, at + 1, values)
+        if found is None and parts[at] and (child := self.children.get(None)) is not None:
+            kept = len(values)
+            values.append(parts[at])
+            found = child.find(parts, at + 1, values)
+            if found is None:
+                del values[kept:]
+        return found
+
+
 class RouteTable:
     """All routes of the program, matched by literal segments first, then ``{}``."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
-        self._by_shape: dict[tuple[str | None, ...], list[Route]] = {}
+        self._root = _Node()
         for item in self.routes:
-            shape = tuple(None if part == "{}" else part for part in item.pattern.split("/")[1:])
-            self._by_shape.setdefault(shape, []).append(item)
-        self._shapes = sorted(self._by_shape, key=lambda shape: (len(shape), [part is None for part in shape]))
+            node = self._root
+            for part in item.pattern.split("/")[1:]:
+                node = node.children.setdefault(None if part == "{}" else part, _Node())
+            node.routes.append(item)
 
     def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
         """The route and the values of its ``{}`` segments.
 
         Raises NotFound for an unknown path and MethodNotAllowed for a known one with another verb.
         """
-        parts = tuple(path.split("/")[1:])
-        if len(parts) > 1 and parts[-1] == "":
-            parts = parts[:-1]
-        candidates = self._by_shape.get(parts)
-        values: tuple[str, ...] = ()
-        if candidates is None:
-            for shape in self._shapes:
-                if len(shape) == len(parts) and all(s == p or (s is None and p) for s, p in zip(shape, parts, strict=True)):
-                    candidates = self._by_shape[shape]
-                    values = tuple(p for s, p in zip(shape, parts, strict=True) if s is None)
-                    break
+        parts = path.split("/")
+        if len(parts) > 2 and not parts[-1]:
+            parts.pop()
+        values: list[str] = []
+        candidates = self._root.find(parts, 1, values)
         if candidates is None:
             raise NotFound("No such route.", code="unknown_route", pgrst="PGRST125")
         for item in candidates:
             if method in item.methods:
-                return item, values
+                return item, tuple(values)
         allowed = sorted({m for item in candidates for m in item.methods})
         raise MethodNotAllowed(f"{method} is not supported here.", pgrst="PGRST117", headers=(("allow", ", ".join(allowed)),))

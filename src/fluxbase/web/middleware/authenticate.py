@@ -111,8 +111,7 @@ class Authenticate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            context = context_of(scope)
-            await self._identify(context)
+            await self._identify(context_of(scope))
         await self._app(scope, receive, send)
 
     async def _identify(self, context: RequestContext) -> None:
@@ -123,7 +122,7 @@ class Authenticate:
             return
         first: Principal | None = None
         for text in dict.fromkeys(raw):
-            tenant = (await self._tenant_of(text, context.tenant)).id
+            tenant = (self._known_tenant(text, context.tenant) or await self._find_tenant(text)).id
             principal = self._authenticator.cached(tenant, text) or await self._authenticator.authenticate(tenant, text)
             if first is None:
                 first = principal
@@ -133,15 +132,18 @@ class Authenticate:
             raise unknown_tenant()  # the same answer as for a tenant that is not there
         context.principal = first
 
-    async def _tenant_of(self, text: str, named: Tenant | None) -> Tenant:
+    def _known_tenant(self, text: str, named: Tenant | None) -> Tenant | None:
         """Whose key must verify the credential: the tenant its key prefix or key id names. Says nothing yet about its truth."""
         locator = locator_of(text)
         if locator == self._registry.default.locator:
             return self._registry.default
         if locator is None:
             return named or self._registry.default
-        # A locator nobody has goes to the default tenant's ring, where no key fits: the same 401 as any other bad key.
-        return self._registry.held("locator", locator) or await self._registry.find("locator", locator) or self._registry.default
+        return self._registry.held("locator", locator)
+
+    async def _find_tenant(self, text: str) -> Tenant:
+        """The same, looked up. A locator nobody has goes to the default tenant's ring, where no key fits: 401 as any bad key."""
+        return await self._registry.find("locator", locator_of(text) or "") or self._registry.default
 
 
 class Authorise:

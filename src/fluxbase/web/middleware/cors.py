@@ -48,17 +48,17 @@ class Cors:
             return
         context = context_of(scope)
         headers = context.response_headers
-        headers.append((b"vary", b"Origin"))
+        headers[b"vary"] = b"Origin"
         if self._any or origin.lower() in self._origins:
-            headers.append((b"access-control-allow-origin", b"*" if self._any else origin))
+            headers[b"access-control-allow-origin"] = b"*" if self._any else origin
             if not self._any:
-                headers.append((b"access-control-allow-credentials", b"true"))
-            headers.append((b"access-control-expose-headers", EXPOSED_HEADERS))
-            headers.append((b"cross-origin-resource-policy", b"cross-origin"))
+                headers[b"access-control-allow-credentials"] = b"true"
+            headers[b"access-control-expose-headers"] = EXPOSED_HEADERS
+            headers[b"cross-origin-resource-policy"] = b"cross-origin"
             if preflight is not None and scope["method"] == "OPTIONS":
-                headers.append((b"access-control-allow-methods", METHODS))
-                headers.append((b"access-control-allow-headers", ALLOWED_HEADERS))
-                headers.append((b"access-control-max-age", b"86400"))
+                headers[b"access-control-allow-methods"] = METHODS
+                headers[b"access-control-allow-headers"] = ALLOWED_HEADERS
+                headers[b"access-control-max-age"] = b"86400"
         if preflight is not None and scope["method"] == "OPTIONS":
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})

@@ -36,14 +36,10 @@ class Normalise:
             await self._app(scope, receive, send)
             return
         context = context_of(scope)
-        headers = context.headers
-        for name, value in scope["headers"]:
-            if name in headers:
-                if name in _SINGLE:
-                    raise InvalidInput(f"The header {name.decode('latin-1')} may be sent once only.", code="duplicate_header")
-                headers[name] += b"," + value
-            else:
-                headers[name] = value
+        pairs: list[tuple[bytes, bytes]] = scope["headers"]
+        headers = context.headers = dict(pairs)
+        if len(headers) != len(pairs):
+            headers = context.headers = _joined(pairs)
         client_id = headers.get(b"x-request-id")
         if client_id is not None:
             context.client_request_id = client_id[:128].decode("latin-1")
@@ -63,3 +59,16 @@ class Normalise:
         if _NUL_QUERY.search(query):
             raise InvalidInput("The query string has a NUL or control character.", code="bad_query", pgrst="PGRST100")
         await self._app(scope, receive, send)
+
+
+def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Repeated headers as one, joined with a comma (RFC 9110 section 5.3). Raises InvalidInput for those that decide anything."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name not in headers:
+            headers[name] = value
+        elif name in _SINGLE:
+            raise InvalidInput(f"The header {name.decode('latin-1')} may be sent once only.", code="duplicate_header")
+        else:
+            headers[name] += b"," + value
+    return headers

@@ -6,7 +6,7 @@ collected, so that only one wrapper of ``send`` exists.
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,23 @@ from fluxbase.kernel.ids import RequestId as Id
 from fluxbase.web.context import KEY, RequestContext, dialect_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator
+
     from fluxbase.web.context import App, Message, Receive, Scope, Send
+
+_ID_BYTES, _IDS_A_BLOCK = 12, 256
+
+
+def _random_ids() -> Generator[str]:
+    """Random ids, cut from blocks: one system call for many requests."""
+    width = 2 * _ID_BYTES
+    while True:
+        block = os.urandom(_ID_BYTES * _IDS_A_BLOCK).hex()
+        for start in range(0, len(block), width):
+            yield block[start : start + width]
+
+
+_ids = _random_ids()
 
 
 class RequestId:
@@ -27,24 +43,22 @@ class RequestId:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(12)
-        context = RequestContext(Id(request_id), time.monotonic())
+        request_id = next(_ids)
         path: str = scope["path"]
-        context.path = path
-        context.dialect = dialect_of(path)
-        context.response_headers.append((b"x-request-id", request_id.encode()))
-        scope[KEY] = context
+        added = {b"x-request-id": request_id.encode()}
+        context = scope[KEY] = RequestContext(Id(request_id), time.monotonic(), path, dialect_of(path), added, {})
 
-        async def send_with_headers(message: Message) -> None:
+        def send_with_headers(message: Message) -> Awaitable[None]:
             kind = message["type"]
             if kind == "http.response.start":
                 context.status = message["status"]
                 context.has_started = True
                 own: list[tuple[bytes, bytes]] = message.get("headers") or []
-                names = {name for name, _ in own}
-                message["headers"] = [*own, *(pair for pair in context.response_headers if pair[0] not in names)]
+                for name, _ in own:
+                    added.pop(name, None)
+                message["headers"] = [*own, *added.items()]
             elif kind == "http.response.body":
                 context.bytes_sent += len(message.get("body", b""))
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_with_headers)

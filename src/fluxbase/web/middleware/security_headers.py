@@ -35,9 +35,9 @@ class SecurityHeaders:
 
     def __init__(self, app: App, *, is_https: bool) -> None:
         self._app = app
-        self._headers = (*API_HEADERS, _HSTS) if is_https else API_HEADERS
+        self._headers = dict((*API_HEADERS, _HSTS) if is_https else API_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            context_of(scope).response_headers.extend(self._headers)
+            context_of(scope).response_headers.update(self._headers)
         await self._app(scope, receive, send)
