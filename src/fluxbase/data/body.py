@@ -61,45 +61,41 @@ def load_json(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         refuse("Empty or invalid json")
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_too_deep(body):
+    keys, is_too_deep = _measure(value)
+    if is_too_deep:
         refuse(f"JSON nested deeper than {MAX_DEPTH}")
     if b"\\u0000" in body and "\0" in _all_text(value):
         raise InvalidInput("unsupported Unicode escape sequence", sqlstate="22P05", code="nul_in_json")
-    if not _has_unique_keys(body, value):
+    if not _has_unique_keys(body, keys):
         refuse("A JSON object has the same key twice")
     return value
 
 
-def _is_too_deep(body: bytes) -> bool:
-    depth = 0
-    is_text = is_escaped = False
-    for char in body:
-        if is_text:
-            if is_escaped:
-                is_escaped = False
-            elif char == 0x5C:
-                is_escaped = True
-            elif char == 0x22:
-                is_text = False
-        elif char == 0x22:
-            is_text = True
-        elif char in (0x5B, 0x7B):
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif char in (0x5D, 0x7D):
-            depth -= 1
-    return False
+def _measure(value: Any) -> tuple[int, bool]:
+    """Number of keys on all levels, and whether there are more than MAX_DEPTH levels."""
+    keys = depth = 0
+    level: list[Any] = [value]
+    while level := [each for each in level if type(each) is dict or type(each) is list]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            return keys, True
+        below: list[Any] = []
+        for each in level:
+            if type(each) is dict:
+                keys += len(each)
+                below += each.values()
+            else:
+                below += each
+        level = below
+    return keys, False
 
 
 def _all_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\\u0000", "\0")
 
 
-def _has_unique_keys(body: bytes, value: Any) -> bool:
+def _has_unique_keys(body: bytes, keys: int) -> bool:
     """Every key has a colon behind its closing quote: when there are no more such places than keys, none repeats."""
-    rows = value if isinstance(value, list) else [value]
-    keys = sum(len(row) for row in rows if isinstance(row, dict))
     if body.count(b":") == keys or len(_KEY.findall(body)) == keys:
         return True
     try:
