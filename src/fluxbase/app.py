@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fluxbase.kernel.secret import Secret
     from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App, RequestContext
+    from fluxbase.web.routing import Route
 
 EMBEDDED_DATABASE = "fluxbase"
 MAIN = "main"
@@ -180,6 +181,7 @@ class Program:
 
     def build_data_plane(self) -> tuple[Pools, Executor, DataService]:
         """Pools, executor and data service."""
+        from fluxbase.data.documents import Documents
         from fluxbase.data.service import DataService
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.executor import Executor
@@ -203,6 +205,7 @@ class Program:
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
+        self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
 
     def _timeout_of(self, role: str) -> float:
@@ -225,26 +228,42 @@ class Program:
             rows = await tx.fetch(text, list(data.schemas), [*CLIENT_ROLES, *data.custom_roles])
         return parse_snapshot(rows[0][0].encode(), schemas=data.schemas, open_relations=data.open_relations)
 
-    def pipeline(self, without: tuple[str, ...] = ()) -> App:
-        """The whole ASGI application; ``without`` names lines a twin of the tests leaves out."""
+    async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
+        from importlib.resources import files
+
+        text = (files("fluxbase") / "sql" / "catalog" / "documentation.sql").read_text(encoding="utf-8")
+        async with self.sessions(tenant, reason="describe the schema") as tx:
+            rows = await tx.fetch(text, list(self.config.data.schemas), role)
+        return rows[0][0].encode()
+
+    def routes(self) -> list[Route]:
+        """The whole surface, each line with who may call it and how often."""
         from fluxbase.web.control import ControlPlane
+        from fluxbase.web.documents.surface import DocumentSurface
         from fluxbase.web.native.routes import native_routes
         from fluxbase.web.native.tables import NativeTables
         from fluxbase.web.native.tenants import TenantRoutes
-        from fluxbase.web.pipeline import Parts, build
-        from fluxbase.web.routing import RouteTable
         from fluxbase.web.supabase.rest import RestSurface
         from fluxbase.web.supabase.routes import rest_routes
 
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
         TenantRoutes(self.tenants).register(control)
-        routes = [
+        documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
+        return [
+            *documents.routes(),
             *rest_routes(RestSurface(self.data), body_limit_bytes=limit),
             *native_routes(NativeTables(self.data), body_limit_bytes=limit),
             *control.routes,
         ]
-        return build(Parts(self.config, RouteTable(routes), self.registry, self.verifier, self._limiter(), _AccessSink(self)), without)
+
+    def pipeline(self, without: tuple[str, ...] = ()) -> App:
+        """The whole ASGI application; ``without`` names lines a twin of the tests leaves out."""
+        from fluxbase.web.pipeline import Parts, build
+        from fluxbase.web.routing import RouteTable
+
+        table = RouteTable(self.routes())
+        return build(Parts(self.config, table, self.registry, self.verifier, self._limiter(), _AccessSink(self)), without)
 
     def _limiter(self) -> Any:
         from fluxbase.limits.gcra import AddressLimiter

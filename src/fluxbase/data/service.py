@@ -24,6 +24,7 @@ from fluxbase.kernel.errors import FluxbaseError, MethodNotAllowed, NotAcceptabl
 if TYPE_CHECKING:
     from fluxbase.config import Config
     from fluxbase.data.snapshot import Snapshot, SnapshotStore
+    from fluxbase.db.executor import RequestSettings
     from fluxbase.kernel.principal import Principal
 
 _ABOUT_THE_SCHEMA = frozenset(
@@ -47,7 +48,7 @@ class DataService:
     async def primary_key(self, principal: Principal, schema: str | None, table: str) -> tuple[str, ...]:
         """The primary key's columns of a relation. Raises PGRST205 and PGRST106."""
         snapshot = await self._snapshots.get(principal.tenant)
-        return find_relation(snapshot, self._schema(snapshot, schema), table, principal.role).primary_key
+        return find_relation(snapshot, self.schema_of(snapshot, schema), table, principal.role).primary_key
 
     async def handle(self, principal: Principal, request: DataRequest) -> DataReply:
         """Answer a request; one planned on an outdated schema is planned again, once."""
@@ -57,7 +58,7 @@ class DataService:
         except StalePlan:
             snapshot = await self._snapshots.reload(principal.tenant)
         except FluxbaseError as error:
-            if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request, snapshot):
+            if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request.settings, request.deadline, snapshot):
                 raise
             snapshot = await self._snapshots.reload(principal.tenant)
         try:
@@ -67,18 +68,25 @@ class DataService:
                 "Could not query the database for the schema cache. Retrying.", pgrst="PGRST002", code="schema_moving"
             ) from None
 
-    async def _is_current(self, principal: Principal, request: DataRequest, snapshot: Snapshot) -> bool:
+    async def current_snapshot(self, principal: Principal, settings: RequestSettings, deadline: float) -> Snapshot:
+        """The snapshot under today's epoch, for what is read from it alone; refuses a revoked session."""
+        snapshot = await self._snapshots.get(principal.tenant)
+        return (
+            snapshot if await self._is_current(principal, settings, deadline, snapshot) else await self._snapshots.reload(principal.tenant)
+        )
+
+    async def _is_current(self, principal: Principal, settings: RequestSettings, deadline: float, snapshot: Snapshot) -> bool:
         """Whether a "there is no such thing" still holds; also refuses a revoked session before it learns anything."""
         try:
             await self._engine.executor.run(
-                principal, request.settings, "select 1", (), mode=Mode.PLAIN_READ, deadline=request.deadline, expected_epoch=snapshot.epoch
+                principal, settings, "select 1", (), mode=Mode.PLAIN_READ, deadline=deadline, expected_epoch=snapshot.epoch
             )
         except StalePlan:
             return False
         return True
 
     async def _dispatch(self, principal: Principal, request: DataRequest, snapshot: Snapshot) -> DataReply:
-        schema = self._schema(snapshot, request.schema)
+        schema = self.schema_of(snapshot, request.schema)
         request.settings = replace(request.settings, search_path=",".join(dict.fromkeys([quote_ident(schema), *self._extra_path])))
         work = Work(self._engine, principal, request, snapshot, schema, parse_prefer(request.prefer))
         reply = await (self._call(work) if request.is_rpc else self._table(work))
@@ -106,7 +114,9 @@ class DataService:
             return table_options(work)
         raise MethodNotAllowed(f"Unsupported HTTP method: {method}", pgrst="PGRST117")
 
-    def _schema(self, snapshot: Snapshot, wanted: str | None) -> str:
+    @staticmethod
+    def schema_of(snapshot: Snapshot, wanted: str | None) -> str:
+        """The exposed schema that is meant; None is the default one. Raises PGRST106."""
         if wanted is None:
             return snapshot.schemas[0]
         if wanted not in snapshot.schemas:

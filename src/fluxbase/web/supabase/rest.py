@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.kernel.errors import NotFound, Unauthenticated
+from fluxbase.kernel.errors import Unauthenticated
 from fluxbase.web.context import context_of
 from fluxbase.web.data_plane import data_request, send_reply
 
@@ -31,10 +31,6 @@ class RestSurface:
     async def rpc(self, scope: Scope, receive: Receive, send: Send) -> None:
         """``/rest/v1/rpc/{function}``."""
         await self._handle(scope, receive, send, is_rpc=True)
-
-    async def root(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """``/rest/v1/``: the OpenAPI root, off until it can be true for every role."""
-        raise NotFound("Root endpoint metadata is disabled", pgrst="PGRST126")
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send, *, is_rpc: bool) -> None:
         context = context_of(scope)

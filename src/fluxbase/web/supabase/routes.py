@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 
 def rest_routes(rest: RestSurface, *, body_limit_bytes: int) -> list[Route]:
-    """``/rest/v1``."""
+    """``/rest/v1``; its root is in ``web/documents/surface.py``."""
     return [
-        route("/rest/v1", ANY_METHOD, rest.root, access=Access.OPTIONAL, limit=DATA_PLANE, name="rest.root"),
         route(
             "/rest/v1/{}", ANY_METHOD, rest.table, access=Access.OPTIONAL, limit=DATA_PLANE,
             body_limit_bytes=body_limit_bytes, name="rest.table", is_data_plane=True,
