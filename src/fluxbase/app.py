@@ -220,12 +220,12 @@ class Program:
         from importlib.resources import files
 
         from fluxbase.data.snapshot import parse_snapshot
-        from fluxbase.kernel.ids import CLIENT_ROLES
+        from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
 
         text = (files("fluxbase") / "sql" / "catalog" / "snapshot.sql").read_text(encoding="utf-8")
         data = self.config.data
         async with self.sessions(tenant_id, reason="load the schema") as tx:
-            rows = await tx.fetch(text, list(data.schemas), [*CLIENT_ROLES, *data.custom_roles])
+            rows = await tx.fetch(text, list(data.schemas), [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles])
         return parse_snapshot(rows[0][0].encode(), schemas=data.schemas, open_relations=data.open_relations)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:

@@ -42,9 +42,9 @@ def command(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(line, cwd=server.data_dir, env=server.env, capture_output=True, text=True, check=False, timeout=60)
 
 
-def make_tenant(server: Server, slug: str) -> TenantHandle:
+def make_tenant(server: Server, slug: str, isolation: str = "database") -> TenantHandle:
     """Create a tenant; the command's error is the test's."""
-    done = command(server, "create", slug)
+    done = command(server, "create", slug, "--isolation", isolation)
     assert done.returncode == 0, done.stdout + done.stderr
     return TenantHandle(server, json.loads(done.stdout))
 

@@ -24,6 +24,7 @@ from fluxbase.auth.verify import key_claims
 from fluxbase.crypto.jwt import ES256, JwtKey, es256_from_jwk, hs256, new_es256
 from fluxbase.crypto.opaque import PUBLISHABLE, SECRET, format_opaque, tenant_locator
 from fluxbase.kernel.errors import Internal
+from fluxbase.kernel.ids import TENANT_SERVICE
 from fluxbase.kernel.secret import Secret
 
 if TYPE_CHECKING:
@@ -74,10 +75,10 @@ class KeyService:
     async def ensure_keys(self, tenant: Tenant) -> bool:
         """Make what is missing (first start, or all keys revoked); true when something was made. Safe on several nodes at once."""
         async with self._sessions(tenant, reason="make missing keys") as tx:
-            if _is_complete(await store.select_signing_keys(tx), await store.select_keys(tx)):
+            if _is_complete(await store.select_signing_keys(tx, tenant.id), await store.select_keys(tx, tenant.id)):
                 return False
             await store.lock_keys(tx)
-            signing, keys = await store.select_signing_keys(tx), await store.select_keys(tx)
+            signing, keys = await store.select_signing_keys(tx, tenant.id), await store.select_keys(tx, tenant.id)
             if not signing:
                 await self._add_signing_key(tx, tenant)
             for kind in ROLES:
@@ -88,7 +89,7 @@ class KeyService:
     async def load(self, tenant: Tenant) -> KeyRing:
         """The tenant's key ring for :class:`KeyRings`. Raises MasterKeyError when the data belongs to another master key."""
         async with self._sessions(tenant, reason="load keys") as tx:
-            signing, keys = await store.select_signing_keys(tx), await store.select_keys(tx)
+            signing, keys = await store.select_signing_keys(tx, tenant.id), await store.select_keys(tx, tenant.id)
         verifying = {row.kid: es256_from_jwk(row.kid, row.public_jwk) for row in signing if row.algorithm == ES256}
         shared = self._shared_key(tenant)
         if shared is not None:
@@ -124,7 +125,7 @@ class KeyService:
         from the commit on, on every node, with everything signed by an old signing key when that is rotated too."""
         async with self._sessions(tenant, reason="rotate keys") as tx:
             await store.lock_keys(tx)
-            old_signing, old_keys = await store.select_signing_keys(tx), await store.select_keys(tx)
+            old_signing, old_keys = await store.select_signing_keys(tx, tenant.id), await store.select_keys(tx, tenant.id)
             made = [await self._add_key(tx, tenant, kind, old_keys) for kind in ROLES]
             signing_kid = await self._add_signing_key(tx, tenant) if with_signing_key or not old_signing else None
             revoked: list[str] = []
@@ -149,10 +150,10 @@ class KeyService:
     async def _add_key(self, tx: SystemTx, tenant: Tenant, kind: str, others: list[KeyRow]) -> str:
         # Tokens count in seconds: a key made in the same second as another must still be the newer one.
         now = max([int(self._clock()), *(row.created_at + 1 for row in others if row.kind == kind)])
-        row = KeyRow(str(uuid.uuid4()), kind, ROLES[kind], now, now + KEY_LIFETIME_SECONDS, None, b"")
+        row = KeyRow(str(uuid.uuid4()), kind, _role_of(tenant, kind), now, now + KEY_LIFETIME_SECONDS, None, b"")
         twin = self._as_opaque(tenant.id, row).reveal()
         row = KeyRow(row.id, kind, row.role, row.created_at, row.expires_at, None, sha256(twin.encode()).digest())
-        await store.insert_key(tx, row, f"{kind} key")
+        await store.insert_key(tx, tenant.id, row, f"{kind} key")
         await self._record(tx, action="auth.key.created", actor="system", resource=f"auth.keys/{row.id}", details={"kind": kind})
         return row.id
 
@@ -161,7 +162,7 @@ class KeyService:
         public = {name: value for name, value in (key.public_jwk() or {}).items() if name in ("kty", "crv", "x", "y")}
         sealed = self._master.seal(key.private_bytes(), f"auth.signing_keys:{key.key_id}")
         row = SigningKeyRow(key.key_id, ES256, orjson.dumps(public), sealed, int(self._clock()), None)
-        await store.insert_signing_key(tx, row)
+        await store.insert_signing_key(tx, tenant.id, row)
         await self._record(tx, action="auth.signing_key.created", actor="system", resource=f"auth.signing_keys/{key.key_id}", details={})
         return key.key_id
 
@@ -183,6 +184,11 @@ class KeyService:
     def _as_opaque(self, tenant_id: TenantId, row: KeyRow) -> Secret:
         material = self._master.derive(f"opaque-key:{tenant_id}:{row.kind}:{row.id}")
         return Secret(format_opaque(_OPAQUE_PREFIX[row.kind], tenant_locator(tenant_id), material))
+
+
+def _role_of(tenant: Tenant, kind: str) -> str:
+    """In a shared database nobody but the server passes Row Level Security."""
+    return TENANT_SERVICE if kind == "service" and tenant.is_shared else ROLES[kind]
 
 
 def _current(keys: list[KeyRow], kind: str) -> KeyRow | None:

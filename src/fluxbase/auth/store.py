@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fluxbase.auth.ports import SystemTx
+    from fluxbase.kernel.ids import TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,14 @@ async def lock_keys(tx: SystemTx) -> None:
     await tx.fetch("select pg_advisory_xact_lock(hashtext('fluxbase.keys'))::text")
 
 
-async def select_keys(tx: SystemTx) -> list[KeyRow]:
+async def select_keys(tx: SystemTx, tenant: TenantId) -> list[KeyRow]:
     """Every key that has not expired, newest first."""
     rows = await tx.fetch(
         """select id::text, kind, role, floor(extract(epoch from created_at))::bigint::text,
                   floor(extract(epoch from expires_at))::bigint::text, floor(extract(epoch from revoked_at))::bigint::text,
                   encode(opaque_hash, 'hex')
-             from auth.keys where expires_at > now() order by created_at desc, id"""
+             from auth.keys where tenant_id = $1::text::uuid and expires_at > now() order by created_at desc, id""",
+        tenant,
     )
     return [
         KeyRow(_text(row[0]), _text(row[1]), _text(row[2]), int(row[3]), int(row[4]), _seconds(row[5]), bytes.fromhex(_text(row[6])))
@@ -57,12 +59,12 @@ async def select_keys(tx: SystemTx) -> list[KeyRow]:
     ]
 
 
-async def insert_key(tx: SystemTx, row: KeyRow, label: str) -> None:
+async def insert_key(tx: SystemTx, tenant: TenantId, row: KeyRow, label: str) -> None:
     """Write a new key; only the hash of the opaque twin is stored."""
     await tx.fetch(
-        """insert into auth.keys (id, kind, role, created_at, expires_at, opaque_hash, label)
+        """insert into auth.keys (id, kind, role, created_at, expires_at, opaque_hash, label, tenant_id)
            values ($1::text::uuid, $2::text, $3::text, to_timestamp($4::text::bigint), to_timestamp($5::text::bigint),
-                   decode($6::text, 'hex'), $7::text)
+                   decode($6::text, 'hex'), $7::text, $8::text::uuid)
            returning id::text""",
         row.id,
         row.kind,
@@ -71,6 +73,7 @@ async def insert_key(tx: SystemTx, row: KeyRow, label: str) -> None:
         str(row.expires_at),
         row.opaque_hash.hex(),
         label,
+        tenant,
     )
 
 
@@ -82,12 +85,13 @@ async def revoke_key(tx: SystemTx, key_id: str) -> bool:
     return bool(rows)
 
 
-async def select_signing_keys(tx: SystemTx) -> list[SigningKeyRow]:
+async def select_signing_keys(tx: SystemTx, tenant: TenantId) -> list[SigningKeyRow]:
     """Every signing key that is not retired, newest first."""
     rows = await tx.fetch(
         """select kid, algorithm, public_jwk::text, encode(private_encrypted, 'hex'),
                   floor(extract(epoch from created_at))::bigint::text, floor(extract(epoch from retired_at))::bigint::text
-             from auth.signing_keys where retired_at is null order by created_at desc, kid"""
+             from auth.signing_keys where tenant_id = $1::text::uuid and retired_at is null order by created_at desc, kid""",
+        tenant,
     )
     return [
         SigningKeyRow(_text(row[0]), _text(row[1]), _text(row[2]).encode(), bytes.fromhex(_text(row[3])), int(row[4]), _seconds(row[5]))
@@ -95,15 +99,16 @@ async def select_signing_keys(tx: SystemTx) -> list[SigningKeyRow]:
     ]
 
 
-async def insert_signing_key(tx: SystemTx, row: SigningKeyRow) -> None:
+async def insert_signing_key(tx: SystemTx, tenant: TenantId, row: SigningKeyRow) -> None:
     """Write a new signing key."""
     await tx.fetch(
-        """insert into auth.signing_keys (kid, algorithm, public_jwk, private_encrypted)
-           values ($1::text, $2::text, $3::text::jsonb, decode($4::text, 'hex')) returning kid""",
+        """insert into auth.signing_keys (kid, algorithm, public_jwk, private_encrypted, tenant_id)
+           values ($1::text, $2::text, $3::text::jsonb, decode($4::text, 'hex'), $5::text::uuid) returning kid""",
         row.kid,
         row.algorithm,
         row.public_jwk.decode(),
         row.private_encrypted.hex(),
+        tenant,
     )
 
 

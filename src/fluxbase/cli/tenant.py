@@ -28,15 +28,16 @@ def create(
     slug: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens; a letter first.")],
     name: Annotated[str, typer.Option(help="The name people read.")] = "",
     host: Annotated[list[str] | None, typer.Option(help="A host name it answers at (repeatable).")] = None,
+    isolation: Annotated[str, typer.Option(help="database: one of its own; row: rows of a shared one.")] = "database",
     data: Data = DATA,
     is_json: Json = False,
 ) -> None:
     """Make a tenant: a database of its own, logins, keys. Prints its keys."""
 
     async def work(tenants: Any) -> dict[str, object]:
-        from fluxbase.tenancy.lifecycle import NewTenant
+        from fluxbase.tenancy.lifecycle import NewTenant, check_isolation
 
-        row = await tenants.create(NewTenant(slug, name, hosts=tuple(host or ())), actor=_actor())
+        row = await tenants.create(NewTenant(slug, name, hosts=tuple(host or ()), isolation=check_isolation(isolation)), actor=_actor())
         return {**row.public(), **await tenants.keys(row)}
 
     _print(_run(data, is_json, work), is_json)

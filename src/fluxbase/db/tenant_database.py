@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, login_name, migration_files, provision, with_database
 from fluxbase.db.user_migrations import apply_pending
-from fluxbase.kernel.ids import CLIENT_ROLES, DatabaseName
+from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE, DatabaseName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,25 +55,31 @@ class TenantDatabases:
     """Of one of our own logins in a database."""
     migrations: Path
 
-    def create(self, database: DatabaseName) -> None:
+    def create(self, database: DatabaseName, *, is_shared: bool) -> None:
         """From the template of this version and these migrations, which is made when it is missing."""
         template = self._template_name()
         make_template(self.admin_conninfo, template, lambda: self._fill_template(template))
         create_database(self.admin_conninfo, database, template)
+        if is_shared:  # before its first table gets a row
+            self.prepare(database, is_shared=True)
 
-    def prepare(self, database: DatabaseName) -> None:
+    def prepare(self, database: DatabaseName, *, is_shared: bool) -> None:
         """Kernel, identity key and logins. One at a time: roles belong to the whole cluster."""
         with psycopg.connect(with_database(self.admin_conninfo, "postgres"), autocommit=True) as connection:
             connection.execute("select pg_advisory_lock(%s)", (_ROLES_LOCK,))
-            self._provision(database, with_logins=True)
+            self._provision(database, with_logins=True, is_shared=is_shared)
+            if is_shared:
+                with psycopg.connect(with_database(self.admin_conninfo, database)) as shared:
+                    shared.execute((files("fluxbase") / "sql" / "tenants" / "rows.sql").read_bytes())
 
-    def identify(self, database: DatabaseName, tenant: TenantId) -> None:
+    def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """Whose it is, and who may connect."""
-        identify(self.admin_conninfo, database, tenant, self.settings.custom_roles)
+        identify(self.admin_conninfo, database, None if is_shared else tenant, self._roles(is_shared=is_shared))
 
-    def link(self, database: DatabaseName, tenant: TenantId) -> None:
-        """The foreign server and its login."""
-        link(self.admin_conninfo, self.main, database, tenant, self.login_secret(fdw_login_name(tenant)))
+    def link(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
+        """The foreign server and its login; a shared database has none, since a server's login is one tenant's."""
+        if not is_shared:
+            link(self.admin_conninfo, self.main, database, tenant, self.login_secret(fdw_login_name(tenant)))
 
     def migrate(self, database: DatabaseName) -> int:
         """The user's own migrations; how many were applied."""
@@ -80,19 +87,27 @@ class TenantDatabases:
             return 0
         return len(apply_pending(self.login_conninfo(OWNER_LOGIN, database), self.migrations))
 
-    def drop(self, database: DatabaseName, tenant: TenantId) -> None:
-        """Database and logins."""
-        drop(self.admin_conninfo, self.main, database, tenant, self.settings.custom_roles)
+    def drop(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
+        """Database and logins; in a shared one the tenant's rows and keys."""
+        if is_shared:
+            with psycopg.connect(with_database(self.admin_conninfo, database)) as connection:
+                connection.execute("select fluxbase.delete_tenant_rows(%s)", (tenant,))
+        else:
+            drop(self.admin_conninfo, self.main, database, tenant, self.settings.custom_roles)
+
+    def _roles(self, *, is_shared: bool) -> list[str]:
+        """Client roles beside the built-in ones. In a shared database a service key is ``tenant_service``, which obeys policies."""
+        return [*self.settings.custom_roles, *([TENANT_SERVICE] if is_shared else [])]
 
     def _fill_template(self, template: str) -> None:
-        self._provision(template, with_logins=False)
+        self._provision(template, with_logins=False, is_shared=False)
         self.migrate(DatabaseName(template))
 
-    def _provision(self, database: str, *, with_logins: bool) -> None:
+    def _provision(self, database: str, *, with_logins: bool, is_shared: bool) -> None:
         provision(
             with_database(self.admin_conninfo, database), exposed_schemas=self.settings.schemas,
             open_relations=self.settings.open_relations,
-            custom_roles=self.settings.custom_roles, login_secret=self.login_secret, with_logins=with_logins,
+            custom_roles=self._roles(is_shared=is_shared), login_secret=self.login_secret, with_logins=with_logins,
         )  # fmt: skip
 
     def _template_name(self) -> str:
@@ -126,15 +141,17 @@ def create_database(admin_conninfo: str, database: str, template: str) -> None:
         connection.execute(sql.SQL("revoke connect, temporary on database {} from public").format(sql.Identifier(database)))
 
 
-def identify(admin_conninfo: str, database: str, tenant: TenantId, custom_roles: Sequence[str]) -> None:
-    """Say in the database whose it is, and let its own logins in, nobody else."""
+def identify(admin_conninfo: str, database: str, tenant: TenantId | None, custom_roles: Sequence[str]) -> None:
+    """Say in the database whose it is (None: many tenants share it), and let its own logins in, nobody else."""
     with psycopg.connect(with_database(admin_conninfo, database)) as connection:
         run = connection.execute
         run("delete from platform.tenants")  # the register is the main database's alone
-        run(
-            "insert into fluxbase.this_tenant (tenant_id) values (%s) on conflict (is_only) do update set tenant_id = excluded.tenant_id",
-            (tenant,),
-        )
+        if tenant is not None:
+            run(
+                "insert into fluxbase.this_tenant (tenant_id) values (%s) on conflict (is_only) do update "
+                "set tenant_id = excluded.tenant_id",
+                (tenant,),
+            )
         logins = [SYSTEM_LOGIN, OWNER_LOGIN, *(login_name(database, role) for role in (*CLIENT_ROLES, *custom_roles))]
         for login in logins:
             run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(login)))

@@ -14,6 +14,8 @@ DatabaseName = NewType("DatabaseName", str)
 ANON = RoleName("anon")
 AUTHENTICATED = RoleName("authenticated")
 SERVICE_ROLE = RoleName("service_role")
+TENANT_SERVICE = RoleName("tenant_service")
+"""What a service key is in a database that tenants share: no BYPASSRLS."""
 CLIENT_ROLES = (ANON, AUTHENTICATED, SERVICE_ROLE)
 
 SYSTEM_SCHEMAS = frozenset(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fluxbase.tenancy.ports import AuditRecorder, KeyMaker, TenantDatabases
-    from fluxbase.tenancy.registry import TenantRegistry
+    from fluxbase.tenancy.registry import Isolation, TenantRegistry
     from fluxbase.tenancy.store import TenantRow
 
 SLUG = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -32,6 +32,8 @@ RESERVED = frozenset({
     "platform", "audit", "tenant", "tenants", "root", "support", "help", "status", "health", "metrics", "static", "assets", "mail", "ftp",
     "localhost", "internal", "dashboard", "console", "docs", "mine", "deleted",
 })  # fmt: skip
+ROWS_DATABASE = "fluxbase_rows"
+"""The one database of all tenants with isolation ``row``."""
 STEPS = ("database", "kernel", "identity", "link", "migrations", "keys")
 
 
@@ -43,6 +45,7 @@ class NewTenant:
     name: str = ""
     metadata: dict[str, object] | None = None
     hosts: tuple[str, ...] = ()
+    isolation: Isolation = "database"
 
 
 def check_slug(slug: str) -> str:
@@ -54,6 +57,13 @@ def check_slug(slug: str) -> str:
             "Not a slug.", code="bad_slug", hint="Lower-case letters a-z, digits and single hyphens, a letter first, 63 at most."
         )
     return slug
+
+
+def check_isolation(text: str) -> Isolation:
+    """``database`` or ``row``. Raises InvalidInput."""
+    if text == "database" or text == "row":
+        return text
+    raise InvalidInput("Not an isolation.", code="bad_isolation", hint="database or row.")
 
 
 class TenantLifecycle:
@@ -81,8 +91,8 @@ class TenantLifecycle:
         hosts = tuple(_check_host(host) for host in wanted.hosts)
         tenant_id = TenantId(str(uuid.uuid4()))
         row = store.TenantRow(
-            tenant_id, slug, name, DatabaseName(self._name_of(tenant_id)), "creating", False, wanted.metadata or {}, hosts,
-            None, None, "", "", None,
+            tenant_id, slug, name, self._database_of(tenant_id, wanted.isolation), "creating", False, wanted.metadata or {}, hosts,
+            None, None, wanted.isolation, "", "", None,
         )  # fmt: skip
         async with self._main("create a tenant") as tx:
             is_new = await store.insert_tenant(tx, row, self._locator_of(tenant_id), most=self._most)
@@ -100,7 +110,7 @@ class TenantLifecycle:
         return await self._build(row, actor)
 
     async def _build(self, row: TenantRow, actor: str) -> TenantRow:
-        tenant = Tenant(row.id, row.slug, row.database, self._locator_of(row.id))
+        tenant = self._tenant_of(row)
         for step in STEPS:
             async with self._main("note a step of a tenant") as tx:
                 await store.mark(tx, row.id, status="creating", step=step)
@@ -117,12 +127,13 @@ class TenantLifecycle:
         return await self.get(row.id)
 
     async def _step(self, step: str, tenant: Tenant) -> None:
+        databases = self._databases
         blocking: dict[str, Callable[[], object]] = {
-            "database": lambda: self._databases.create(tenant.database),
-            "kernel": lambda: self._databases.prepare(tenant.database),
-            "identity": lambda: self._databases.identify(tenant.database, tenant.id),
-            "link": lambda: self._databases.link(tenant.database, tenant.id),
-            "migrations": lambda: self._databases.migrate(tenant.database),
+            "database": lambda: databases.create(tenant.database, is_shared=tenant.is_shared),
+            "kernel": lambda: databases.prepare(tenant.database, is_shared=tenant.is_shared),
+            "identity": lambda: databases.identify(tenant.database, tenant.id, is_shared=tenant.is_shared),
+            "link": lambda: databases.link(tenant.database, tenant.id, is_shared=tenant.is_shared),
+            "migrations": lambda: databases.migrate(tenant.database),
         }
         if step == "keys":
             await self._keys.ensure_keys(tenant)
@@ -158,7 +169,7 @@ class TenantLifecycle:
             async with self._main("delete a tenant for good") as tx:
                 await store.mark(tx, row.id, status="deleting", step="drop")
                 await self._note(tx, "tenant.dropped", actor, row)
-            await asyncio.to_thread(self._databases.drop, row.database, row.id)
+            await asyncio.to_thread(self._databases.drop, row.database, row.id, is_shared=row.isolation != "database")
             async with self._main("a tenant is gone") as tx:
                 await store.delete_tenant(tx, row.id)
         self._registry.forget()
@@ -200,7 +211,7 @@ class TenantLifecycle:
 
     async def keys(self, row: TenantRow) -> dict[str, str]:
         """The tenant's keys in every form."""
-        shown = await self._keys.show(Tenant(row.id, row.slug, row.database, self._locator_of(row.id)))
+        shown = await self._keys.show(self._tenant_of(row))
         return shown.revealed()
 
     def _main(self, reason: str) -> Any:
@@ -210,9 +221,18 @@ class TenantLifecycle:
         await self._record(tx, action=action, actor=actor, resource=f"platform.tenants/{row.id}", details={"slug": row.slug})
 
     async def _set_frozen(self, row: TenantRow, *, is_frozen: bool) -> None:
-        tenant = Tenant(row.id, row.slug, row.database)
+        tenant = self._tenant_of(row)
         async with self._sessions(tenant, reason="freeze or thaw") as tx:
-            await store.set_frozen(tx, is_frozen=is_frozen)
+            if tenant.is_shared:
+                await store.freeze_in_shared(tx, tenant.id, is_frozen=is_frozen)
+            else:
+                await store.set_frozen(tx, is_frozen=is_frozen)
+
+    def _tenant_of(self, row: TenantRow) -> Tenant:
+        return Tenant(row.id, row.slug, row.database, self._locator_of(row.id), row.is_default, row.isolation)
+
+    def _database_of(self, tenant: TenantId, isolation: Isolation) -> DatabaseName:
+        return DatabaseName(self._name_of(tenant) if isolation == "database" else ROWS_DATABASE)
 
     @staticmethod
     def _refuse_default(row: TenantRow) -> None:

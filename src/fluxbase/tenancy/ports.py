@@ -10,21 +10,24 @@ if TYPE_CHECKING:
 
 
 class TenantDatabases(Protocol):
-    """Makes and removes databases (``db/tenant_database.py``). Blocking; every method may be called again."""
+    """Makes and removes databases (``db/tenant_database.py``). Blocking; every method may be called again.
 
-    def create(self, database: DatabaseName) -> None:
+    ``is_shared``: the one database of the tenants that are told apart by rows.
+    """
+
+    def create(self, database: DatabaseName, *, is_shared: bool) -> None:
         """The database, from the migrated template."""
         ...
 
-    def prepare(self, database: DatabaseName) -> None:
+    def prepare(self, database: DatabaseName, *, is_shared: bool) -> None:
         """Kernel, roles, logins."""
         ...
 
-    def identify(self, database: DatabaseName, tenant: TenantId) -> None:
+    def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """Whose it is, and who may connect."""
         ...
 
-    def link(self, database: DatabaseName, tenant: TenantId) -> None:
+    def link(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """Foreign server and its login."""
         ...
 
@@ -32,8 +35,8 @@ class TenantDatabases(Protocol):
         """The user's migrations; how many were applied."""
         ...
 
-    def drop(self, database: DatabaseName, tenant: TenantId) -> None:
-        """Database and logins."""
+    def drop(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
+        """Database and logins; in a shared one the tenant's rows and keys."""
         ...
 
 

@@ -22,6 +22,8 @@ MISS_SECONDS = 1.0
 MOST_ENTRIES = 20_000
 MAX_NAME_LENGTH = 253
 Key = Literal["id", "slug", "locator", "host"]
+Isolation = Literal["database", "row"]
+"""How a tenant is kept apart: a database of its own, or rows of a shared one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,12 @@ class Tenant:
     database: DatabaseName
     locator: str = ""
     is_default: bool = False
+    isolation: Isolation = "database"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other tenants stand in the same database: then claims must say whose request it is."""
+        return self.isolation == "row"
 
 
 def unknown_tenant() -> NotFound:

@@ -11,7 +11,7 @@ from fluxbase.kernel.ids import DatabaseName, TenantId
 from fluxbase.tenancy.registry import Tenant
 
 if TYPE_CHECKING:
-    from fluxbase.tenancy.registry import Key
+    from fluxbase.tenancy.registry import Isolation, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class TenantRow:
     hosts: tuple[str, ...]
     step: str | None
     failure: str | None
+    isolation: Isolation
     created_at: str
     updated_at: str
     deleted_at: str | None
@@ -36,8 +37,8 @@ class TenantRow:
         """The members of contract-native 2.9."""
         row: dict[str, object] = {
             "id": self.id, "slug": self.slug, "name": self.name, "db_name": self.database, "status": self.status,
-            "is_default": self.is_default, "metadata": self.metadata, "hosts": list(self.hosts), "created_at": self.created_at,
-            "updated_at": self.updated_at, "deleted_at": self.deleted_at,
+            "isolation": self.isolation, "is_default": self.is_default, "metadata": self.metadata, "hosts": list(self.hosts),
+            "created_at": self.created_at,            "updated_at": self.updated_at, "deleted_at": self.deleted_at,
         }  # fmt: skip
         if self.status == "error":
             row |= {"failed_step": self.step, "failure": self.failure}
@@ -45,7 +46,7 @@ class TenantRow:
 
 
 _COLUMNS = (
-    "id::text, slug, name, db_name, status, is_default, metadata::text, array_to_json(hosts)::text, step, failure, "
+    "id::text, slug, name, db_name, status, is_default, metadata::text, array_to_json(hosts)::text, step, failure, isolation, "
     "to_char(created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
     "to_char(updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
     "to_char(deleted_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
@@ -54,10 +55,11 @@ _WHERE = {"id": "id = $1::text::uuid", "slug": "slug = $1::text", "locator": "lo
 
 
 def _row(values: tuple[Any, ...]) -> TenantRow:
-    id_, slug, name, database, status, is_default, metadata, hosts, step, failure, created_at, updated_at, deleted_at = values
+    id_, slug, name, database, status, is_default, metadata, hosts, step, failure, isolation, *times = values
+    created_at, updated_at, deleted_at = times
     return TenantRow(
         TenantId(id_), slug, name, DatabaseName(database), status, bool(is_default), orjson.loads(metadata), tuple(orjson.loads(hosts)),
-        step, failure, created_at, updated_at, deleted_at,
+        step, failure, isolation, created_at, updated_at, deleted_at,
     )  # fmt: skip
 
 
@@ -71,14 +73,14 @@ async def select_default(tx: Any) -> Tenant:
 async def select_served(tx: Any, key: Key, value: str) -> Tenant | None:
     """The tenant of a key when it may be served: active and not deleted."""
     rows = await tx.fetch(
-        f"select id::text, slug, db_name, coalesce(locator, ''), is_default from platform.tenants "  # noqa: S608 - one of four constants
+        f"select id::text, slug, db_name, coalesce(locator, ''), is_default, isolation from platform.tenants "  # noqa: S608 - one of four constants
         f"where {_WHERE[key]} and status = 'active' and deleted_at is null",
         value,
     )
     if not rows:
         return None
-    tenant_id, slug, database, locator, is_default = rows[0]
-    return Tenant(TenantId(tenant_id), slug, DatabaseName(database), locator, bool(is_default))
+    tenant_id, slug, database, locator, is_default, isolation = rows[0]
+    return Tenant(TenantId(tenant_id), slug, DatabaseName(database), locator, bool(is_default), isolation)
 
 
 async def select_tenants(tx: Any, *, with_deleted: bool = False) -> list[TenantRow]:
@@ -106,11 +108,12 @@ async def insert_tenant(tx: Any, row: TenantRow, locator: str, *, most: int) -> 
     if int(count[0][0]) >= most:
         return None
     rows = await tx.fetch(
-        "insert into platform.tenants (id, slug, name, db_name, status, metadata, hosts, locator) "
+        "insert into platform.tenants (id, slug, name, db_name, status, metadata, hosts, locator, isolation) "
         "values ($1::text::uuid, $2::text, $3::text, $4::text, 'creating', $5::text::jsonb, "
-        "(select coalesce(array_agg(h), '{}') from json_array_elements_text($6::text::json) h), $7::text) "
+        "(select coalesce(array_agg(h), '{}') from json_array_elements_text($6::text::json) h), $7::text, $8::text) "
         "on conflict (slug) do nothing returning id::text",
         row.id, row.slug, row.name, row.database, orjson.dumps(row.metadata).decode(), orjson.dumps(list(row.hosts)).decode(), locator,
+        row.isolation,
     )  # fmt: skip
     return bool(rows)
 
@@ -160,6 +163,22 @@ async def set_frozen(tx: Any, *, is_frozen: bool) -> None:
         "update fluxbase.epoch set is_frozen = ($1::text = 'yes'), freeze_epoch = freeze_epoch + 1 returning freeze_epoch::text",
         "yes" if is_frozen else "no",
     )
+
+
+async def freeze_in_shared(tx: Any, tenant: TenantId, *, is_frozen: bool) -> None:
+    """In a shared database: freeze this tenant alone (``fluxbase.admit`` looks for the key in the denylist)."""
+    if is_frozen:
+        await tx.fetch(
+            "insert into auth.denylist (key, reason) values ($1::text, 'tenant frozen') on conflict (key) do nothing returning key",
+            frozen_key(tenant),
+        )
+    else:
+        await tx.fetch("delete from auth.denylist where key = $1::text returning key", frozen_key(tenant))
+
+
+def frozen_key(tenant: TenantId) -> str:
+    """The deny key that every principal of a tenant in a shared database carries."""
+    return f"frozen:{tenant}"
 
 
 async def select_identity_key(tx: Any) -> bytes:

@@ -16,6 +16,7 @@ from fluxbase.kernel.ids import SERVICE_ROLE
 from fluxbase.kernel.principal import CredentialKind, Principal
 from fluxbase.tenancy.locator import locator_of
 from fluxbase.tenancy.registry import unknown_tenant
+from fluxbase.tenancy.shared import narrowed
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
@@ -118,12 +119,14 @@ class Authenticate:
         is_public = context.route is not None and context.route.access is Access.PUBLIC
         raw = [] if is_public else self._credentials(context.headers)
         if not raw:
-            context.principal = self._authenticator.anonymous((context.tenant or self._registry.default).id)
+            named = context.tenant or self._registry.default
+            context.principal = _as_seen_by(named, self._authenticator.anonymous(named.id))
             return
         first: Principal | None = None
         for text in dict.fromkeys(raw):
-            tenant = (self._known_tenant(text, context.tenant) or await self._find_tenant(text)).id
-            principal = self._authenticator.cached(tenant, text) or await self._authenticator.authenticate(tenant, text)
+            tenant = self._known_tenant(text, context.tenant) or await self._find_tenant(text)
+            principal = self._authenticator.cached(tenant.id, text) or await self._authenticator.authenticate(tenant.id, text)
+            principal = _as_seen_by(tenant, principal)
             if first is None:
                 first = principal
             elif principal.tenant != first.tenant:
@@ -144,6 +147,10 @@ class Authenticate:
     async def _find_tenant(self, text: str) -> Tenant:
         """The same, looked up. A locator nobody has goes to the default tenant's ring, where no key fits: 401 as any bad key."""
         return await self._registry.find("locator", locator_of(text) or "") or self._registry.default
+
+
+def _as_seen_by(tenant: Tenant, principal: Principal) -> Principal:
+    return narrowed(principal) if tenant.is_shared else principal
 
 
 class Authorise:

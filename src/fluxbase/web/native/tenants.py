@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -28,6 +28,7 @@ class TenantCreate(BaseModel):
     name: str = Field(default="", max_length=200)
     metadata: dict[str, Any] = Field(default={})
     hosts: list[str] = Field(default=[], max_length=20)
+    isolation: Literal["database", "row"] = "database"
     auto_generate_keys: bool = True
 
 
@@ -79,7 +80,9 @@ class TenantRoutes:
 
     async def create(self, body: TenantCreate, request: Request) -> JSONResponse:
         """201 with the tenant, at the top level and under ``tenant``, and its keys."""
-        row = await self._tenants.create(NewTenant(body.slug, body.name, body.metadata, tuple(body.hosts)), actor=_actor(request))
+        row = await self._tenants.create(
+            NewTenant(body.slug, body.name, body.metadata, tuple(body.hosts), body.isolation), actor=_actor(request)
+        )
         answer: dict[str, Any] = {**row.public(), "tenant": row.public(), "invitation_sent": False}
         if body.auto_generate_keys:
             answer |= await self._tenants.keys(row)
