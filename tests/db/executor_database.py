@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import json
 import time
@@ -50,6 +51,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     async def scenario() -> T:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: unhandled.append(context))
         result = await asyncio.wait_for(work, 60)
+        ends_at = time.monotonic() + 2
+        while (left := asyncio.all_tasks() - {asyncio.current_task()}) and time.monotonic() < ends_at:
+            await asyncio.sleep(0.01)
+        assert not left
+        gc.collect()  # "exception was never retrieved" is said when the future goes
         await asyncio.sleep(0)
         return result
 

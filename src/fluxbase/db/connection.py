@@ -8,6 +8,7 @@ one role for life (invariant 2); at most one request uses it at a time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import OrderedDict, deque
@@ -78,11 +79,14 @@ def _text(result: PGresult, field: pq.DiagnosticField) -> str | None:
 
 
 def cleaning(role: str) -> Batch:
-    """What takes every trace of a user's SQL out of a session (threat F56). TEMP is revoked, and discarded all the same."""
+    """What takes every trace of a user's SQL out of a session (threat F56). TEMP is revoked, and discarded all the same.
+
+    When SQL has prepared statements of its own the answer is true, and everything is deallocated before the next use.
+    """
     return (
         ("reset all", ()),
         (f"set role {quote_ident(role)}", ()),
-        ("select pg_advisory_unlock_all()", ()),
+        ("select pg_advisory_unlock_all(), fluxbase.has_prepared_statements()", ()),
         ("unlisten *", ()),
         ("close all", ()),
         ("discard sequences", ()),
@@ -99,7 +103,7 @@ class Connection:
         "quiet_since", "role", "role_bytes", "schema_epoch", "signer",
     )  # fmt: skip
 
-    def __init__(self, pgconn: PGconn, role: str, cache_size: int) -> None:
+    def __init__(self, pgconn: PGconn, role: str, cache_size: int, clean: Batch) -> None:
         self._pg = pgconn
         self._fd = pgconn.socket
         self._loop = asyncio.get_running_loop()
@@ -109,7 +113,7 @@ class Connection:
         self._serial = 0
         self._groups: deque[Group] = deque()
         """What was sent up to each Sync that is still due."""
-        self._cleaning = cleaning(role)
+        self._cleaning = clean
         self._is_forgetful = False
         self._quiet_waiter: asyncio.Future[None] | None = None
         self.role = role
@@ -133,11 +137,11 @@ class Connection:
         self._loop.add_reader(self._fd, self._on_readable)
 
     @classmethod
-    async def open(cls, conninfo: str, role: str, *, timeout_seconds: float, cache_size: int) -> Connection:
+    async def open(cls, conninfo: str, role: str, *, timeout_seconds: float, cache_size: int, clean: Batch) -> Connection:
         """Connect, take the role, learn database and clock. Raises ConnectionBroken."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                connection = cls(await async_pq.connect(conninfo), role, cache_size)
+                connection = cls(await async_pq.connect(conninfo), role, cache_size, clean)
                 try:
                     await connection.run(((f"set role {quote_ident(role)}", ()),))
                     await connection.read_clock()
@@ -193,7 +197,8 @@ class Connection:
     def clean(self, first: Batch = ()) -> None:
         """Send ``first`` and the cleaning without waiting; ``on_quiet`` or ``on_break`` tells the end."""
         if not self.is_broken:
-            self._send(None, (), (*first, *self._cleaning))
+            with contextlib.suppress(ConnectionBroken):  # on_break told it
+                self._send(None, (), (*first, *self._cleaning))
 
     def preamble(self) -> Batch:
         """What must precede the next batch: plans or statements that are no longer trusted are dropped first."""
@@ -291,6 +296,7 @@ class Connection:
                     if not is_well:
                         self._break("the cleaning failed")
                         return
+                    self._is_forgetful |= any(result.ntuples and result.get_value(0, result.nfields - 1) == b"t" for result in results)
                 elif not waiter.done():
                     waiter.set_result(is_well)
                 if not groups:
@@ -343,7 +349,8 @@ class Connection:
                     await self.quieted()
                 for _ in range(_BARRIERS):
                     try:
-                        await self.run((("rollback", ()), *self._cleaning))
+                        rows = await self.run((("rollback", ()), *self._cleaning))
+                        self._is_forgetful |= any(row and row[-1] == b"t" for row in rows)
                     except StatementError as error:
                         if error.sqlstate != "57014":
                             raise

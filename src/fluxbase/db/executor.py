@@ -77,9 +77,10 @@ class Executor:
         for value in values:
             if value is not None and b"\0" in value:  # libpq would cut the value there
                 raise nul_refused()
-        pool = self._pools.of(self._database_of(principal.tenant), self._session_settings.login_role(principal))
+        database, role = self._database_of(principal.tenant), self._session_settings.login_role(principal)
         is_last = False
         while True:
+            pool = self._pools.of(database, role)
             connection = pool.take() or await pool.acquire(deadline)
             try:
                 if verdict is None and not rollback:

@@ -11,11 +11,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, Connection, ConnectionBroken
+from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, cleaning
 from fluxbase.kernel.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from fluxbase.db.connection import Batch
 
 FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 1.0
@@ -71,7 +73,8 @@ class Pool:
         self._role = role
         self._idle: list[Connection] = []
         """The one used last is taken first: the coldest are at the front."""
-        self._waiters: deque[asyncio.Future[Connection]] = deque()
+        self._waiters: deque[tuple[float, asyncio.Future[Connection]]] = deque()
+        """First come, first served; since when, and who."""
         self._connecting = 0
         self.all: set[Connection] = set()
 
@@ -86,9 +89,10 @@ class Pool:
         return len(self.all) + self._connecting
 
     @property
-    def is_waited_for(self) -> bool:
-        """Whether somebody stands in line."""
-        return bool(self._waiters)
+    def waited_since(self) -> float:
+        """When the first in line came; NEVER when nobody waits."""
+        self._forget_the_gone()
+        return self._waiters[0][0] if self._waiters else NEVER
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
@@ -102,10 +106,10 @@ class Pool:
             return self._idle.pop()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Connection] = loop.create_future()
-        self._waiters.append(future)
+        now = time.monotonic()
+        self._waiters.append((now, future))
         self._pools.feed(self)
-        patience = max(0.0, min(self._pools.wait_seconds, deadline - time.monotonic()))
-        timer = loop.call_later(patience, self._give_up, future)
+        timer = loop.call_later(max(0.0, min(self._pools.wait_seconds, deadline - now)), self._give_up, future)
         try:
             return await future
         except asyncio.CancelledError:
@@ -115,9 +119,9 @@ class Pool:
         finally:
             timer.cancel()
 
-    def _give_up(self, future: asyncio.Future[Connection]) -> None:
+    @staticmethod
+    def _give_up(future: asyncio.Future[Connection]) -> None:
         if not future.done():
-            self._waiters.remove(future)
             future.set_exception(
                 DeadlineExceeded("Timed out acquiring connection from connection pool.", pgrst="PGRST003", code="pool_timeout")
             )
@@ -139,8 +143,9 @@ class Pool:
     async def _connect(self) -> None:
         try:
             connection = await Connection.open(
-                self._conninfo, self._role, timeout_seconds=self._pools.connect_timeout_seconds, cache_size=self._pools.statement_cache_size
-            )
+                self._conninfo, self._role, timeout_seconds=self._pools.connect_timeout_seconds, clean=self._pools.cleaning(self._role),
+                cache_size=self._pools.statement_cache_size,
+            )  # fmt: skip
         except ConnectionBroken:
             self._connecting -= 1
             self._gate.failed()
@@ -159,12 +164,12 @@ class Pool:
         self._pools.watch()
 
     def _forget_the_gone(self) -> None:
-        while self._waiters and self._waiters[0].done():
+        while self._waiters and self._waiters[0][1].done():
             self._waiters.popleft()
 
     def _fail_waiters(self) -> None:
         while self._waiters:
-            waiter = self._waiters.popleft()
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(unavailable())
 
@@ -197,16 +202,15 @@ class Pool:
             self._free(connection)
 
     def _free(self, connection: Connection) -> None:
+        """To the first in line; unless it is old, or a pool without any connection has waited longer for its place."""
         connection.expires_at = NEVER
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return
         now = time.monotonic()
-        if self._pools.is_closed or self._pools.is_hungry(self) or now - connection.opened_at > LIFE_SECONDS:
-            self._idle.append(connection)
+        if self._pools.is_closed or now - connection.opened_at > LIFE_SECONDS or self._pools.is_hungry(self):
             connection.close()
+            return
+        self._forget_the_gone()
+        if self._waiters:
+            self._waiters.popleft()[1].set_result(connection)
             return
         connection.quiet_since = now
         self._idle.append(connection)
@@ -256,22 +260,13 @@ class Pool:
         for connection in list(self.all):
             connection.close()
 
-    def warm(self, count: int) -> Coroutine[None, None, None]:
-        """Open ``count`` connections ahead of the first request; a database that is away is no error here."""
-        return self._warm(min(count, self._pools.size) - self.places)
-
-    async def _warm(self, missing: int) -> None:
-        if missing > 0 and self._gate.is_open:
-            self._connecting += missing
-            await asyncio.gather(*[self._connect() for _ in range(missing)])
-
 
 class Pools:
     """All pools of a worker. ``conninfo_of(database, role)`` names the login; ``total`` bounds them together."""
 
     def __init__(
         self, conninfo_of: Callable[[str, str], str], *, size: int, wait_seconds: float, connect_timeout_seconds: float,
-        statement_cache_size: int, total: int | None = None,
+        statement_cache_size: int, total: int | None = None, cleaning: Callable[[str], Batch] = cleaning,
     ) -> None:  # fmt: skip
         self._conninfo_of = conninfo_of
         self.size = size
@@ -279,6 +274,8 @@ class Pools:
         self.wait_seconds = wait_seconds
         self.connect_timeout_seconds = connect_timeout_seconds
         self.statement_cache_size = statement_cache_size
+        self.cleaning = cleaning
+        """What a session of a role needs after a request that may have left something behind."""
         self.is_closed = False
         self._is_starved = False
         self._pools: dict[tuple[str, str], Pool] = {}
@@ -294,10 +291,6 @@ class Pools:
             gate = self._gates.setdefault(database, Gate())
             pool = self._pools[database, role] = Pool(self, gate, self._conninfo_of(database, role), role)
         return pool
-
-    async def warm(self, database: str, role: str, count: int = 1) -> None:
-        """Open connections ahead of the first request."""
-        await self.of(database, role).warm(count)
 
     def forget_plans(self, database: str | None = None) -> None:
         """Every connection plans anew before its next statement: for changes no event trigger sees (roles, memberships)."""
@@ -339,12 +332,13 @@ class Pools:
         return has_room
 
     def is_hungry(self, freed_by: Pool) -> bool:
-        """Whether a pool with nothing to wait for must give its connection's place to another."""
+        """Whether another pool must get the place of a connection: it waits and this one does not, or it has none and waits longer."""
         if not self._is_starved:
             return False
-        hungry = [pool for pool in self._pools.values() if pool.is_waited_for and pool.places < self.size]
+        hungry = [pool for pool in self._pools.values() if pool.waited_since < NEVER and pool.places < self.size]
         self._is_starved = bool(hungry)
-        return any(pool is not freed_by for pool in hungry)
+        since = freed_by.waited_since
+        return any(pool is not freed_by and pool.waited_since < since and (since == NEVER or not pool.places) for pool in hungry)
 
     def feed(self, first: Pool | None = None) -> None:
         """Somebody waits or a place became free: grow whoever may."""
@@ -353,9 +347,10 @@ class Pools:
         if first is not None:
             first.grow()
             return
-        for pool in self._pools.values():
-            if pool.is_waited_for:
-                pool.grow()
+        for pool in sorted(self._pools.values(), key=lambda pool: pool.waited_since):
+            if pool.waited_since == NEVER:
+                return
+            pool.grow()
 
     def watch(self) -> None:
         """Start looking after deadlines, until nothing is under way."""
@@ -375,7 +370,9 @@ class Pools:
     def _trim_all(self) -> None:
         self._trim = None
         now = time.monotonic()
-        for pool in self._pools.values():
+        for name, pool in list(self._pools.items()):
             pool.trim(now)
-        if any(pool.all for pool in self._pools.values()):
+            if not pool.places and pool.waited_since == NEVER:
+                del self._pools[name]
+        if self._pools:
             self.watch()

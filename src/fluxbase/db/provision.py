@@ -231,7 +231,8 @@ class _Work:
             run("insert into fluxbase.client_roles values (%s) on conflict do nothing", (role,))
         for role in self.custom_roles:
             run(sql.SQL("grant usage on schema fluxbase, auth, extensions to {0}; grant execute on all functions in schema auth to {0}; "
-                        "grant execute on function fluxbase.admit(text[], bigint), fluxbase.verified_claims() to {0}")
+                        "grant execute on function fluxbase.admit(text[], bigint), fluxbase.verified_claims(), "
+                        "fluxbase.has_prepared_statements() to {0}")
                         .format(sql.Identifier(role)))  # fmt: skip
         run("update platform.tenants set db_name = %s where is_default and db_name <> %s", (database, database))
 

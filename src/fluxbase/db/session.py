@@ -6,7 +6,8 @@ Everything here passes Row Level Security, so it says ``system`` and why (``reas
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from collections import OrderedDict
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +18,10 @@ from fluxbase.kernel.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+
+CONNECT_SECONDS = 5
+MOST_OPEN = 8
+"""Databases a worker keeps such a connection to; with a database a tenant there would be thousands."""
 
 
 class SystemTx:
@@ -35,11 +40,14 @@ class SystemTx:
 
 
 class SystemSessions:
-    """Opens such transactions; commits when the block ends well. One connection, one at a time, is enough for key work."""
+    """Opens such transactions; commits when the block ends well.
+
+    One connection a database, one transaction at a time on it, is enough for key work; those used last stay open.
+    """
 
     def __init__(self, conninfo_of: Callable[[Any], str]) -> None:
         self._conninfo_of = conninfo_of
-        self._connections: dict[str, AsyncConnection[Any]] = {}
+        self._connections: OrderedDict[str, AsyncConnection[Any]] = OrderedDict()
         self._locks: dict[str, asyncio.Lock] = {}
 
     @asynccontextmanager
@@ -48,38 +56,63 @@ class SystemSessions:
         conninfo = self._conninfo_of(tenant)
         async with self._locks.setdefault(conninfo, asyncio.Lock()):
             try:
-                connection = await self._connection(conninfo)
-                async with connection.transaction():
+                async with AsyncExitStack() as stack:
+                    connection = await self._begin(conninfo, stack)
                     yield SystemTx(connection, reason)
-            except psycopg.OperationalError as error:
-                stale = self._connections.pop(conninfo, None)
-                if stale is not None:
-                    await stale.close()
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                await self._drop(conninfo)
                 raise Unavailable(
                     "Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable"
                 ) from error
+        await self._drop_the_coldest()
 
-    async def _connection(self, conninfo: str) -> AsyncConnection[Any]:
-        connection = self._connections.get(conninfo)
-        if connection is None or connection.closed:
-            connection = await AsyncConnection.connect(conninfo, autocommit=True, cursor_factory=AsyncRawCursor)
-            self._connections[conninfo] = connection
+    async def _begin(self, conninfo: str, stack: AsyncExitStack) -> AsyncConnection[Any]:
+        """Begin on the connection at hand, or on a new one when there is none or PostgreSQL was restarted meanwhile."""
+        held = self._connections.get(conninfo)
+        if held is not None and not held.closed:
+            try:
+                await stack.enter_async_context(held.transaction())
+            except (psycopg.OperationalError, psycopg.InterfaceError):
+                await self._drop(conninfo)
+            else:
+                self._connections.move_to_end(conninfo)
+                return held
+        connection = await AsyncConnection.connect(
+            conninfo, autocommit=True, cursor_factory=AsyncRawCursor, connect_timeout=CONNECT_SECONDS
+        )
+        self._connections[conninfo] = connection
+        await stack.enter_async_context(connection.transaction())
         return connection
+
+    async def _drop(self, conninfo: str) -> None:
+        connection = self._connections.pop(conninfo, None)
+        if connection is not None:
+            await connection.close()
+
+    async def _drop_the_coldest(self) -> None:
+        for conninfo in list(self._connections):
+            if len(self._connections) <= MOST_OPEN:
+                return
+            if not self._locks[conninfo].locked():
+                await self._drop(conninfo)
 
     async def close(self) -> None:
         """End the connections."""
-        for connection in self._connections.values():
-            await connection.close()
-        self._connections.clear()
+        for conninfo in list(self._connections):
+            await self._drop(conninfo)
 
 
-async def notifications(conninfo: str, channel: str) -> AsyncGenerator[None]:
-    """Yields for each NOTIFY on the channel, reconnecting for ever."""
+async def notifications(conninfo: str, channel: str) -> AsyncGenerator[str]:
+    """The payload of each NOTIFY on the channel, reconnecting for ever; empty after a reconnect, because some may be lost."""
+    is_first = True
     while True:
         try:
-            async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
+            async with await AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
                 await connection.execute(f"listen {quote_ident(channel)}".encode())
-                async for _ in connection.notifies():
-                    yield
+                if not is_first:
+                    yield ""
+                is_first = False
+                async for notify in connection.notifies():
+                    yield notify.payload
         except (psycopg.Error, OSError):
             await asyncio.sleep(1)

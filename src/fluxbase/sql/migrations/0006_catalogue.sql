@@ -30,3 +30,10 @@ end $$;
 -- The administrator's tools keep them.
 grant select on pg_catalog.pg_locks, pg_catalog.pg_stat_activity, pg_catalog.pg_stats to fluxbase_owner;
 grant execute on function pg_catalog.pg_lock_status(), pg_catalog.pg_stat_get_activity(integer) to fluxbase_owner;
+-- Whether SQL of a caller has prepared statements of its own in this session (threat F56). Client roles may not list them,
+-- so the answer is yes or no; the executor deallocates everything before the session serves anybody else.
+create function fluxbase.has_prepared_statements() returns boolean
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$ select exists (select from pg_prepared_statements where from_sql) $$;
+revoke all on function fluxbase.has_prepared_statements() from public;
+grant execute on function fluxbase.has_prepared_statements() to anon, authenticated, service_role, tenant_service;
