@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,3 +25,9 @@ def start() -> Iterator[Start]:
     yield begin
     for server in running:
         server.stop()
+
+
+@pytest.fixture
+def server_data(server: Server) -> Path:
+    """The data directory of the shared server."""
+    return server.data_dir

@@ -169,17 +169,23 @@ def start_server(
     return server
 
 
-def wait_ready(server: Server) -> None:
-    """Poll ``/ready``; show the log when the program ends or hangs."""
+def wait_for_url(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Poll until the URL answers 200; raises when the program ends or takes too long."""
     ends_at = time.monotonic() + START_SECONDS
-    while time.monotonic() < ends_at:
-        if server.process.poll() is not None:
-            raise RuntimeError(f"fluxbase ended with {server.process.returncode}:\n{server.log[-3000:]}")
+    while time.monotonic() < ends_at and process.poll() is None:
         try:
-            if httpx.get(f"{server.url}/ready", timeout=2, trust_env=False).status_code == 200:
+            if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
                 return
         except httpx.HTTPError:
             pass
         time.sleep(0.05)
-    server.stop()
-    raise RuntimeError(f"fluxbase did not become ready:\n{server.log[-3000:]}")
+    raise RuntimeError(f"{url} did not answer; the program's status is {process.poll()}")
+
+
+def wait_ready(server: Server) -> None:
+    """Poll ``/ready``; show the log when the program ends or hangs."""
+    try:
+        wait_for_url(f"{server.url}/ready", server.process)
+    except RuntimeError as error:
+        server.stop()
+        raise RuntimeError(f"{error}:\n{server.log[-3000:]}") from None

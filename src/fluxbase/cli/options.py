@@ -33,12 +33,13 @@ def refusals(command: str, *, is_json: bool) -> Generator[None]:
     from fluxbase.config import ConfigError
     from fluxbase.crypto.master import MasterKeyError
     from fluxbase.db.instance import ClusterError
+    from fluxbase.db.provision import ProvisionError
     from fluxbase.db.user_migration_files import MigrationError
     from fluxbase.kernel.errors import FluxbaseError
 
     try:
         yield
-    except (ConfigError, ClusterError, MasterKeyError, MigrationError, OwnerConnectionError, FluxbaseError) as error:
+    except (ConfigError, ClusterError, MasterKeyError, MigrationError, OwnerConnectionError, ProvisionError, FluxbaseError) as error:
         refuse(command, error, is_json=is_json)
         raise typer.Exit(WRONG_USE if isinstance(error, ConfigError) else FAILED) from error
 
