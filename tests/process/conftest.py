@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ def start() -> Iterator[Start]:
         return running[-1]
 
     yield begin
+    for server in reversed(running):  # several may share a directory: stop all, then remove
+        server.stop(keep_data=True)
     for server in running:
-        server.stop()
+        shutil.rmtree(server.data_dir, ignore_errors=True)
 
 
 @pytest.fixture

@@ -141,9 +141,15 @@ class Server:
 
 
 def start_server(
-    *, is_twin: bool = False, env: dict[str, str] | None = None, data_dir: Path | None = None, arguments: tuple[str, ...] = ()
+    *,
+    is_twin: bool = False,
+    env: dict[str, str] | None = None,
+    data_dir: Path | None = None,
+    arguments: tuple[str, ...] = (),
+    prefix: tuple[str, ...] = (),
+    python: str = sys.executable,
 ) -> Server:
-    """Start and wait until ``/ready`` answers. A twin obeys ``x-twin-without`` (tests/support/twin.py)."""
+    """Start and wait until ``/ready`` answers. A twin obeys ``x-twin-without`` (tests/support/twin.py); ``prefix`` may change the user."""
     data = data_dir or Path(tempfile.mkdtemp(prefix="fbt-", dir="/tmp"))
     data.chmod(0o700)
     port = free_port()
@@ -153,13 +159,13 @@ def start_server(
     log_path = data.parent / f"{data.name}.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, "start", "--port", str(port), "--data", str(data), *arguments],
+            [*prefix, python, "-m", module, "start", "--port", str(port), "--data", str(data), *arguments],
             cwd=data, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     server = Server(data, port, process, log_path, environment)
     wait_ready(server)
     shown = subprocess.run(
-        [sys.executable, "-m", "fluxbase", "keys", "show", "--json", "--data", str(data)],
+        [*prefix, python, "-m", "fluxbase", "keys", "show", "--json", "--data", str(data)],
         cwd=data, env=environment, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     if shown.returncode != 0:

@@ -124,14 +124,12 @@ class Cluster:
 
     def stop(self) -> None:
         """Fast shutdown with a bounded wait: transactions under way are rolled back, nothing committed is lost."""
-        pid = self._running_pid()
+        pid = self._live_pid()
         if pid is None:
             return
         os.kill(pid, signal.SIGINT)
         ends_at = time.monotonic() + STOP_SECONDS
-        while self._running_pid() is not None:
-            if self._process is not None:
-                self._process.poll()
+        while self._live_pid() is not None:
             if time.monotonic() > ends_at:
                 os.kill(pid, signal.SIGQUIT)
                 break
@@ -139,6 +137,12 @@ class Cluster:
         if self._process is not None:
             self._process.wait(STOP_SECONDS)
             self._process = None
+
+    def _live_pid(self) -> int | None:
+        """Ours while it lives, even when its pid file is gone; else the one that the pid file names."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process.pid
+        return self._running_pid()
 
     def is_running(self) -> bool:
         """True while a postmaster of this directory lives."""
@@ -178,7 +182,13 @@ class Cluster:
 
     def _owner(self) -> pwd.struct_passwd:
         if not self._is_root:
-            return pwd.getpwuid(os.geteuid())
+            try:
+                return pwd.getpwuid(os.geteuid())
+            except KeyError:
+                raise ClusterError(
+                    f"the user id {os.geteuid()} has no name in /etc/passwd, and PostgreSQL refuses such users; "
+                    "run Fluxbase as a user with a name, or set FLUXBASE_DATABASE_URL"
+                ) from None
         try:
             return pwd.getpwnam(SYSTEM_USER)
         except KeyError:
