@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import signal
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,7 +19,7 @@ from fluxbase.auth.keys import KeyService
 from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.rules import TokenRules
 from fluxbase.auth.verify import Verifier
-from fluxbase.config import Config, load_config
+from fluxbase.config import Config, ConfigError, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.crypto.opaque import tenant_locator
@@ -32,6 +30,7 @@ from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.tenancy.lifecycle import TenantLifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import select_default, select_identity_key, select_served, set_locator
+from fluxbase.worker import AccessSink, Worker, public_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.secret import Secret
     from fluxbase.tenancy.registry import Key
-    from fluxbase.web.context import App, RequestContext
+    from fluxbase.web.context import App
     from fluxbase.web.routing import Route
 
 EMBEDDED_DATABASE = "fluxbase"
@@ -71,7 +70,9 @@ class Target:
 
 
 def target_of(config: Config, master: MasterKey) -> Target:
-    """The embedded cluster of the data directory, or the configured database."""
+    """The embedded cluster of the data directory, or the configured database. Raises ConfigError for one that is not managed."""
+    if not config.database.manage:
+        raise ConfigError("database.manage is false: nothing of Fluxbase is in this database, so there is nothing to do here")
 
     def secret_of(login: str) -> Secret:
         return master.derive_secret(f"login:{login}")
@@ -95,11 +96,11 @@ def target_of(config: Config, master: MasterKey) -> Target:
     )
 
 
-class Program:
-    """All parts of one worker."""
+class Program(Worker):
+    """All parts of a worker that serves a database we manage."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        super().__init__(config)
         self.master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         self.target = target_of(config, self.master)
         self.sessions = SystemSessions(self._system_conninfo)
@@ -110,8 +111,6 @@ class Program:
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
-        self._app: App | None = None
-        self._tasks: list[asyncio.Task[None]] = []
 
     def _system_conninfo(self, tenant: Any) -> str:
         """Of ``fluxbase_system`` in a tenant's database; ``MAIN`` is the one that holds the register."""
@@ -153,13 +152,6 @@ class Program:
             self.sessions, self.registry, databases, self.keys, record, locator_of=tenant_locator, name_of=database_name,
             most=config.tenants.max_tenants,
         )  # fmt: skip
-
-    async def close(self) -> None:
-        """End connections and background work."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.sessions.close()
 
     async def mint_access_token(
         self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None,
@@ -217,24 +209,21 @@ class Program:
             self.rings.note_epoch(tenant_id, int(epochs.split(":")[1]))
 
     async def _load_snapshot(self, tenant_id: TenantId) -> Snapshot:
-        from importlib.resources import files
-
         from fluxbase.data.snapshot import parse_snapshot
+        from fluxbase.db.catalogue import read_catalogue, read_epoch
         from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
 
-        text = (files("fluxbase") / "sql" / "catalog" / "snapshot.sql").read_text(encoding="utf-8")
         data = self.config.data
         async with self.sessions(tenant_id, reason="load the schema") as tx:
-            rows = await tx.fetch(text, list(data.schemas), [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles])
-        return parse_snapshot(rows[0][0].encode(), schemas=data.schemas, open_relations=data.open_relations)
+            epoch = await read_epoch(tx)
+            raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles])
+        return parse_snapshot(raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
-        from importlib.resources import files
+        from fluxbase.db.catalogue import read_documentation
 
-        text = (files("fluxbase") / "sql" / "catalog" / "documentation.sql").read_text(encoding="utf-8")
         async with self.sessions(tenant, reason="describe the schema") as tx:
-            rows = await tx.fetch(text, list(self.config.data.schemas), role)
-        return rows[0][0].encode()
+            return await read_documentation(tx, self.config.data.schemas, role)
 
     def routes(self) -> list[Route]:
         """The whole surface, each line with who may call it and how often."""
@@ -263,73 +252,13 @@ class Program:
         from fluxbase.web.routing import RouteTable
 
         table = RouteTable(self.routes())
-        return build(Parts(self.config, table, self.registry, self.verifier, self._limiter(), _AccessSink(self)), without)
+        return build(Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self)), without)
 
-    def _limiter(self) -> Any:
-        from fluxbase.limits.gcra import AddressLimiter
-
-        limits = self.config.limits
-        return AddressLimiter({"data": (limits.data_per_second, 1.0, limits.data_burst), "control": (limits.control_per_minute, 60.0, 0)})
-
-    async def startup(self) -> None:
-        """Everything a worker needs before the first request."""
-        from fluxbase.observe.log import LineWriter, configure
-        from fluxbase.observe.metrics import Metrics, metrics_folder
-
-        configure(self.config.log.level, self.config.log.format)
-        _end_with_parent()
-        self.metrics = Metrics()
-        self.lines = LineWriter(asyncio.get_running_loop().call_later)
-        await self.open()
-        self.build_data_plane()
-        await self.snapshots.get(self.registry.default.id)
-        self._app = self.pipeline()
-        folder = metrics_folder(self.config.data_dir)
-        self._tasks = [asyncio.create_task(self._write_metrics(folder)), asyncio.create_task(self._listen())]
-
-    async def shutdown(self) -> None:
-        """Finish."""
-        await self.close()
-        self.pools.close()
-        self.lines.flush()
-
-    async def _write_metrics(self, folder: Path) -> None:
-        while True:
-            self.metrics.gauges["pool_in_use"] = self.pools.in_use()
-            with contextlib.suppress(OSError):
-                self.metrics.write(folder)
-            await asyncio.sleep(1)
-
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""
         async for _ in notifications(self.target.login_conninfo(SYSTEM_LOGIN), "pgrst"):
             with contextlib.suppress(FluxbaseError):
                 await self.snapshots.reload(self.registry.default.id)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """ASGI."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif self._app is not None:
-            await self._app(scope, receive, send)
-
-    async def _lifespan(self, receive: Any, send: Any) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    await self.startup()
-                except Exception as error:  # noqa: BLE001 - a worker that cannot start says why and ends
-                    import structlog
-
-                    structlog.get_logger("fluxbase.app").error("worker_cannot_start", error=repr(error))
-                    await send({"type": "lifespan.startup.failed", "message": "the worker cannot start"})
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                await self.shutdown()
-                await send({"type": "lifespan.shutdown.complete"})
-                return
 
     # -- what the control plane asks ----------------------------------------------------------------------------------
 
@@ -360,46 +289,6 @@ class Program:
         }
 
 
-class _AccessSink:
-    """A finished request: one line, one count."""
-
-    def __init__(self, program: Program) -> None:
-        self._metrics = program.metrics
-        self._lines = program.lines
-        self._has_lines = program.config.log.access
-
-    def finished(self, method: str, context: RequestContext, duration_seconds: float) -> None:
-        """Called once a request."""
-        from fluxbase.observe.log import access_fields
-
-        self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
-        if self._has_lines:
-            principal = context.principal
-            fields = access_fields(
-                method, context.path, context.status, duration_seconds, request_id=context.request_id, address=context.address,
-                bytes=context.bytes_sent, role=principal.role if principal else None,
-            )  # fmt: skip
-            if context.client_request_id is not None:
-                fields["client_request_id"] = context.client_request_id
-            if context.error_code is not None:
-                fields["error"] = context.error_code
-            self._lines.write(fields)
-
-
-def _end_with_parent() -> None:
-    """A worker whose main process was killed ends too (Linux)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def public_url(config: Config) -> str:
-    """The URL clients use: configured, or made of host and port."""
-    if config.server.public_url:
-        return config.server.public_url.rstrip("/")
-    host = "127.0.0.1" if config.server.host in {"0.0.0.0", "::"} else config.server.host  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.server.port}"
-
-
 @asynccontextmanager
 async def open_program(data_dir: Path, *, config: Config | None = None) -> AsyncGenerator[Program]:
     """The parts without a listener. The instance must be running (or its database reachable)."""
@@ -415,6 +304,11 @@ async def open_program(data_dir: Path, *, config: Config | None = None) -> Async
         await program.close()
 
 
-def create() -> Program:
+def create() -> Worker:
     """Factory named to granian. Configuration comes from the environment that ``fluxbase start`` prepared."""
-    return Program(load_config())
+    config = load_config()
+    if config.database.manage:
+        return Program(config)
+    from fluxbase.peer import PeerProgram
+
+    return PeerProgram(config)

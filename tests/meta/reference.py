@@ -151,7 +151,7 @@ def error_page() -> str:
     for cls in error_classes():
         if cls.__base__ is not FluxbaseError or cls is errors.DatabaseError:
             continue
-        rest = web_errors._REST_CODE_OF_KIND.get(cls.kind, "PGRSTX00")
+        rest = web_errors.REST_CODE_OF_KIND.get(cls.kind, "PGRSTX00")
         native = web_errors._NATIVE_CODE_OF_KIND[cls.kind]
         meaning = (cls.__doc__ or "").split("\n", maxsplit=1)[0]
         lines.append(f"| `{cls.code}` | {web_errors.STATUS_OF_KIND[cls.kind]} | `{rest}` | `{native}` | {meaning} | {cls.remedy} |")

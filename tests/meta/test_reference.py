@@ -9,7 +9,7 @@ import pytest
 from fluxbase.config import settings
 from tests.meta.reference import PAGES, ROOT, error_classes, raised_codes
 
-AWAITED = {"database.manage", "data.max_filter_depth", "data.openapi_mode"}
+AWAITED = {"data.max_filter_depth", "data.openapi_mode"}
 """Read by work that is under way; a name leaves this list when its code arrives."""
 
 

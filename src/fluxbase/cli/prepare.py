@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxbase import __version__
-from fluxbase.app import EMBEDDED_DATABASE, Target, open_program, public_url, target_of
+from fluxbase.app import EMBEDDED_DATABASE, Target, open_program, target_of
 from fluxbase.cli.listener import bind
+from fluxbase.cli.prepare_peer import check_peer
 from fluxbase.config import Config
 from fluxbase.crypto.master import MasterKey
 from fluxbase.db.cluster import Cluster
@@ -19,6 +20,7 @@ from fluxbase.db.instance import ClusterError, Instance
 from fluxbase.db.provision import ProvisionError, ensure_database, provision
 from fluxbase.db.seeds import load_seeds
 from fluxbase.db.user_migrations import apply_pending
+from fluxbase.worker import public_url
 
 if TYPE_CHECKING:
     from fluxbase.cli.progress import Progress
@@ -33,6 +35,8 @@ class Prepared:
     cluster: Cluster | None
     listener: socket.socket | None
     keys: dict[str, str]
+    notes: list[str] = field(default_factory=list[str])
+    """What to print about a database that is served as it is."""
 
     def close(self) -> None:
         """Stop PostgreSQL, give port and directory free."""
@@ -56,6 +60,11 @@ def prepare(config: Config, *, example: Path | None, progress: Progress) -> Prep
             port = int(prepared.listener.getsockname()[1])
             os.environ["FLUXBASE_SERVER_PORT"] = str(port)  # the workers read it
             config = prepared.config = config.model_copy(update={"server": config.server.model_copy(update={"port": port})})
+        if not config.database.manage:
+            progress.step("Looking at the database")
+            prepared.notes = check_peer(config)
+            prepared.instance.write_state(_state(config))
+            return prepared
         master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         if config.database.url is None:
             progress.step("Starting PostgreSQL")

@@ -87,12 +87,18 @@ def _leave(*_: object) -> None:
 
 
 def _announce(prepared: Prepared, seconds: float, *, example: Path | None, is_json: bool) -> None:
-    from fluxbase.app import public_url
+    from fluxbase.worker import public_url
 
     url, keys = public_url(prepared.config), prepared.keys
     if is_json:
         sys.stdout.write(json.dumps({"url": url, **keys, "data": str(prepared.config.data_dir.absolute())}) + "\n")
         sys.stdout.flush()
+        return
+    if prepared.notes:
+        notes = [f"  {note}" for note in prepared.notes]
+        lines = ["", f"  Fluxbase is starting at {url}/rest/v1  (prepared in {seconds:.1f} s)", "", *notes]
+        sys.stderr.write("\n".join(lines) + "\n\n")
+        sys.stderr.flush()
         return
     lines = [
         "",

@@ -181,7 +181,7 @@ def _build(values: dict[str, Any], fields: dict[str, Any], origins: dict[str, st
         key = ".".join(str(part) for part in first["loc"])
         known = next((name for name in fields if key == name or key.startswith(f"{name}.")), None)
         where = f" ({origins[known]})" if known and origins[known] not in {"default", key} else ""
-        raise ConfigError(f"{key}{where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise ConfigError(f"{key}{where}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")) from None
 
 
 def _check(config: Config) -> None:

@@ -7,11 +7,21 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
-from fluxbase.kernel.ids import CLIENT_ROLES, is_system_schema
+from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
 
 
@@ -63,7 +73,9 @@ class Database(Section):
     """PostgreSQL."""
 
     url: Secret | None = Field(default=None, description="postgresql:// URL; empty: the embedded PostgreSQL.")
-    manage: bool = Field(default=True, description="Install the security kernel.")
+    manage: bool = Field(
+        default=True, description="Install the security kernel; false: serve an existing database as it is (section external)."
+    )
     pool_size: int = Field(default=10, ge=1, description="Connections per role and worker.")
     pool_wait_seconds: float = Field(default=5.0, gt=0, description="Longest wait for a connection.")
     statement_cache_size: int = Field(default=256, ge=1, description="Prepared statements per connection.")
@@ -129,13 +141,9 @@ class Data(Section):
         default={}, description="Dearest statement in the planner's units by role; not named: no ceiling, and no EXPLAIN before the run."
     )
     aggregates_enabled: bool = Field(default=False, description="Aggregates in select.")
-
-    @field_validator("schemas")
-    @classmethod
-    def _no_system(cls, value: list[str]) -> list[str]:
-        if any(is_system_schema(name) for name in value):
-            raise ValueError("names a system schema, which is never exposed")
-        return value
+    require_rls: bool = Field(
+        default=True, description="Serve only relations that Row Level Security protects; false only for a database that is not managed."
+    )
 
     def limits_of(self, role: str) -> CostLimits:
         """The cost limits of a role; one that is not named has authenticated's."""
@@ -150,6 +158,27 @@ class Data(Section):
             pick(self.max_embed_width),
             pick(self.max_planner_cost),
         )
+
+
+class External(Section):
+    """An existing PostgREST or Supabase database (``database.manage: false``); meanings and defaults are PostgREST's."""
+
+    anon_role: str = Field(default="", description="Role of requests without a token; empty: they are refused (PGRST302).")
+    jwt_secret: Secret | None = Field(default=None, description="Secret, JWK or JWKS that verifies tokens, or @ and a file's name.")
+    jwt_secret_is_base64: bool = Field(default=False, description="The secret is base64 text.")
+    jwt_audience: str = Field(default="", description="Audience that a token with aud must name; empty: any.")
+    jwt_role_claim_key: str = Field(
+        default=".role", description='Where the role stands in the claims: .app.role, ."https://x/role", .roles[0].'
+    )
+    publishable_key: Secret | None = Field(default=None, description="Opaque key (sb_publishable_…) that means the anon role.")
+    secret_key: Secret | None = Field(default=None, description="Opaque key (sb_secret_…) that means external.service_role.")
+    service_role: str = Field(default="service_role", description="Role of external.secret_key.")
+    pre_request: str = Field(default="", description="Function, schema.name, called in the transaction before each statement.")
+    app_settings: dict[str, str] = Field(default={}, description="Settings app.settings.<name> of each transaction.")
+    has_database_settings: bool = Field(default=True, description="Read pgrst.* settings of the login role (ALTER ROLE … SET pgrst.…).")
+    channel: str = Field(default="pgrst", description="NOTIFY channel for reload schema and reload config; empty: none.")
+    schema_poll_seconds: float = Field(default=10.0, ge=0, description="How often the catalogue is looked at for changes; 0: never.")
+    server_timing: bool = Field(default=False, description="Answer with a Server-Timing header.")
 
 
 class Auth(Section):
@@ -202,12 +231,24 @@ class Config(Section):
     data: Data = Data()
     auth: Auth = Auth()
     tenants: Tenants = Tenants()
+    external: External = External()
     limits: Limits = Limits()
     metrics: Metrics = Metrics()
     log: Log = Log()
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")
     data_dir: Path = Field(default=Path(".fluxbase"), description="Where the instance keeps its data.")
     origins: dict[str, str] = Field(default={}, description="Where each value came from.")
+
+    @model_validator(mode="after")
+    def _exposure(self) -> Self:
+        is_hidden = is_system_schema if self.database.manage else is_catalogue_schema
+        if any(is_hidden(name) for name in self.data.schemas):
+            raise ValueError("data.schemas names a system schema, which is never exposed")
+        if self.database.manage and not self.data.require_rls:
+            raise ValueError("data.require_rls can be false only with database.manage: false")
+        if not self.database.manage and self.database.url is None:
+            raise ValueError("database.manage: false needs database.url (FLUXBASE_DATABASE_URL), the authenticator's login")
+        return self
 
 
 def settings(model: type[BaseModel] = Config, prefix: str = "") -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from fluxbase.data.documentation import Description, describe
 from fluxbase.kernel.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import Snapshot
@@ -34,9 +34,13 @@ class LoadCatalogue(Protocol):
 class Documents:
     """Descriptions rendered to bytes."""
 
-    def __init__(self, service: DataService, load: LoadCatalogue, *, mode: str) -> None:
+    def __init__(
+        self, service: DataService, load: LoadCatalogue, *, mode: str, snapshot_of: Callable[[str], Awaitable[Snapshot]] | None = None
+    ) -> None:
         self._service = service
         self._load = load
+        self._snapshot_of = snapshot_of
+        """The schema with a role's own rights, where the service's snapshot does not know them."""
         self._mode = mode
         self._held: dict[tuple[Any, ...], asyncio.Task[bytes]] = {}
 
@@ -76,4 +80,6 @@ class Documents:
         self, tenant: TenantId, snapshot: Snapshot, role: str | None, schemas: tuple[str, ...], write: Callable[[list[Description]], bytes]
     ) -> bytes:
         catalogue = await self._load(tenant, role)
+        if role is not None and self._snapshot_of is not None:
+            snapshot = await self._snapshot_of(role)
         return await asyncio.to_thread(lambda: write([describe(snapshot, catalogue, schema, role) for schema in schemas]))

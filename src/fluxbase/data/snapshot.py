@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from fluxbase.kernel.ids import is_system_schema
+from fluxbase.kernel.ids import is_catalogue_schema, is_system_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +127,53 @@ class Snapshot:
     """Compiled shapes; they live and die with the snapshot they were planned on."""
 
 
-def parse_snapshot(raw: bytes, *, schemas: Collection[str], open_relations: Collection[str]) -> Snapshot:
-    """Build a snapshot from the catalogue's JSON, leaving out what is not protected."""
+class EveryRole(Mapping[str, Privileges]):
+    """Privileges of roles nobody asked the catalogue about: planning leaves them to PostgreSQL, whose refusal is 42501."""
+
+    def __init__(self, columns: Collection[str]) -> None:
+        self._all = Privileges(frozenset(columns), has_table_select=True, insert=True, update=True, delete=True)
+
+    def __getitem__(self, role: str) -> Privileges:
+        return self._all
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Everyone(frozenset[str]):
+    """The roles that may call a function, left to PostgreSQL in the same way."""
+
+    def __contains__(self, role: object) -> bool:
+        return True
+
+
+def parse_snapshot(
+    raw: bytes,
+    *,
+    schemas: Collection[str],
+    open_relations: Collection[str],
+    epoch: int,
+    is_managed: bool = True,
+    require_rls: bool = True,
+    are_roles_known: bool = True,
+) -> Snapshot:
+    """Build a snapshot from the catalogue's JSON, leaving out what is not protected.
+
+    Not managed: only PostgreSQL's own schemas are hidden, and ``require_rls`` says whether only protected relations are
+    served. Roles that are not known (a token may name any) may do everything as far as planning goes.
+    """
     data = orjson.loads(raw)
-    exposed = tuple(name for name in schemas if not is_system_schema(name))
+    is_hidden = is_system_schema if is_managed else is_catalogue_schema
+    exposed = tuple(name for name in schemas if not is_hidden(name))
     opened = {entry if "." in entry else f"public.{entry}" for entry in open_relations}
     relations: dict[tuple[str, str], Relation] = {}
     for item in data["relations"]:
-        is_safe = item["protected"] if item["kind"] in "rp" else item["kind"] == "v" and item["invoker"]
+        is_safe = not require_rls or (item["protected"] if item["kind"] in "rp" else item["kind"] == "v" and item["invoker"])
         if item["schema"] in exposed and (is_safe or f"{item['schema']}.{item['name']}" in opened):
-            relations[item["schema"], item["name"]] = _relation(item)
+            relations[item["schema"], item["name"]] = _relation(item, are_roles_known=are_roles_known)
     by_oid = {relation.oid: relation for relation in relations.values()}
     keys = [
         ForeignKey(name, source, target, tuple(source_columns), tuple(target_columns))
@@ -145,10 +183,9 @@ def parse_snapshot(raw: bytes, *, schemas: Collection[str], open_relations: Coll
     functions: dict[tuple[str, str], list[Function]] = {}
     for item in data["functions"]:
         if item["schema"] in exposed:
-            functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid))
-    content = {name: value for name, value in data.items() if name != "epoch"}
-    fingerprint = hashlib.sha256(orjson.dumps(content)).hexdigest()
-    snapshot = Snapshot(data["epoch"], fingerprint, exposed, relations, by_oid, keys, functions, frozenset(data["types"]))
+            functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid, are_roles_known=are_roles_known))
+    fingerprint = hashlib.sha256(raw).hexdigest()
+    snapshot = Snapshot(epoch, fingerprint, exposed, relations, by_oid, keys, functions, frozenset(data["types"]))
     for key in keys:
         snapshot.from_source.setdefault(key.source, []).append(key)
         snapshot.to_target.setdefault(key.target, []).append(key)
@@ -159,19 +196,19 @@ def _columns(items: list[list[str]] | None) -> dict[str, Column]:
     return {item[0]: Column(*item) for item in items or []}
 
 
-def _relation(item: dict[str, Any]) -> Relation:
+def _relation(item: dict[str, Any], *, are_roles_known: bool) -> Relation:
     primary = next((tuple(columns) for kind, columns in item["keys"] if kind == "p"), ())
     privileges = {
         str(role): Privileges(frozenset(p["select"]), has_table_select=p["all"], insert=p["insert"], update=p["update"], delete=p["delete"])
         for role, p in (item["privileges"] or {}).items()
     }
     uniques = tuple(tuple(columns) for _, columns in item["keys"])
-    return Relation(
-        item["oid"], item["schema"], item["name"], item["kind"], _columns(item["columns"]), primary, uniques, item["updatable"], privileges
-    )
+    columns = _columns(item["columns"])
+    held: Mapping[str, Privileges] = privileges if are_roles_known else EveryRole(columns)
+    return Relation(item["oid"], item["schema"], item["name"], item["kind"], columns, primary, uniques, item["updatable"], held)
 
 
-def _function(item: dict[str, Any], by_oid: dict[int, Relation]) -> Function:
+def _function(item: dict[str, Any], by_oid: dict[int, Relation], *, are_roles_known: bool) -> Function:
     names, modes, types = item["names"] or [], item["modes"], item["types"] or []
     inputs: list[Argument] = []
     outputs: dict[str, Column] = {}
@@ -197,7 +234,7 @@ def _function(item: dict[str, Any], by_oid: dict[int, Relation]) -> Function:
         item["returns"],
         item["return_name"] == "void",
         rows,
-        frozenset(item["roles"]),
+        frozenset(item["roles"]) if are_roles_known else Everyone(),
     )
 
 

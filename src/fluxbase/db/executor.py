@@ -77,6 +77,7 @@ class Executor:
         for value in values:
             if value is not None and b"\0" in value:  # libpq would cut the value there
                 raise nul_refused()
+        sql = self._session_settings.statement(principal, sql)
         database, role = self._database_of(principal.tenant), self._session_settings.login_role(principal)
         is_last = False
         while True:

@@ -122,6 +122,10 @@ class SessionSettings(Protocol):
         """The statements before the request's own, the settings first; their row ends with the epochs or null."""
         ...
 
+    def statement(self, principal: Principal, sql: str) -> str:
+        """The text under which the request's statement is prepared."""
+        ...
+
 
 class SignedSettings:
     """The settings of a database we manage: one login a role, identity signed for one backend and two seconds."""
@@ -162,3 +166,7 @@ class SignedSettings:
         if settings.timezone is not None or settings.extra:
             params += settings.more()
         return [(settings.statement, params)]
+
+    def statement(self, principal: Principal, sql: str) -> str:  # noqa: ARG002 - SessionSettings
+        """As it is: the connection serves no other role."""
+        return sql

@@ -27,3 +27,8 @@ SYSTEM_SCHEMAS = frozenset(
 def is_system_schema(name: str) -> bool:
     """True for schemas that no configuration may expose."""
     return name in SYSTEM_SCHEMAS or name.startswith("pg_")
+
+
+def is_catalogue_schema(name: str) -> bool:
+    """True for PostgreSQL's own schemas, which no mode exposes."""
+    return name == "information_schema" or name.startswith("pg_")

@@ -18,13 +18,14 @@ from fluxbase.web.middleware.body_limit import read_body
 if TYPE_CHECKING:
     from fluxbase.web.context import Receive, Scope, Send
 
-_HIDDEN_HEADERS = frozenset({b"cookie", b"authorization", b"apikey", b"x-service-key", b"x-client-key", b"proxy-authorization"})
+CREDENTIAL_HEADERS = frozenset({b"cookie", b"authorization", b"apikey", b"x-service-key", b"x-client-key", b"proxy-authorization"})
+"""Not in ``request.headers``."""
 _READS = frozenset({"GET", "HEAD"})
 
 
-def settings_of(method: str, path: str, context: RequestContext) -> RequestSettings:
+def settings_of(method: str, path: str, context: RequestContext, hidden_headers: frozenset[bytes] = CREDENTIAL_HEADERS) -> RequestSettings:
     """The ``request.*`` settings of this request."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.headers.items() if name not in _HIDDEN_HEADERS}
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.headers.items() if name not in hidden_headers}
     cookie = context.headers.get(b"cookie")
     cookies_json = "{}" if cookie is None else orjson.dumps(parse_cookies(cookie.decode("latin-1"))).decode()
     return RequestSettings(method=method, path=path, headers_json=orjson.dumps(headers).decode(), cookies_json=cookies_json, search_path="")
@@ -42,7 +43,9 @@ def text_of(headers: dict[bytes, bytes], name: bytes) -> str:
     return "" if value is None else value.decode("latin-1")
 
 
-async def data_request(scope: Scope, receive: Receive, target: str, *, is_rpc: bool) -> DataRequest:
+async def data_request(
+    scope: Scope, receive: Receive, target: str, *, is_rpc: bool, hidden_headers: frozenset[bytes] = CREDENTIAL_HEADERS
+) -> DataRequest:
     """Read the request whole. The schema comes from Accept-Profile for reads, Content-Profile for writes."""
     context = context_of(scope)
     method: str = scope["method"]
@@ -60,7 +63,7 @@ async def data_request(scope: Scope, receive: Receive, target: str, *, is_rpc: b
         content_type=text_of(headers, b"content-type"),
         range_header=text_of(headers, b"range") or None if is_read else None,
         body=b"" if is_read else await read_body(receive),
-        settings=settings_of(method, f"/rpc/{target}" if is_rpc else f"/{target}", context),
+        settings=settings_of(method, f"/rpc/{target}" if is_rpc else f"/{target}", context, hidden_headers),
         deadline=context.deadline,
     )
 

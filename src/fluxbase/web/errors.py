@@ -117,7 +117,7 @@ def render(
         challenge = b"Bearer" if error.sqlstate == "42501" else b'Bearer error="invalid_token"'
         headers.append((b"www-authenticate", challenge))
     if dialect is Dialect.REST:
-        code = error.pgrst or error.sqlstate or _REST_CODE_OF_KIND.get(error.kind, "PGRSTX00")
+        code = error.pgrst or error.sqlstate or REST_CODE_OF_KIND.get(error.kind, "PGRSTX00")
         headers.append((b"proxy-status", b"PostgREST; error=" + code.encode("ascii", "replace")))
         payload: dict[str, object] = {"code": code, "message": error.message, "details": error.details, "hint": error.hint}
     elif dialect is Dialect.AUTH:
@@ -129,7 +129,7 @@ def render(
     return status, headers, orjson.dumps(payload)
 
 
-_REST_CODE_OF_KIND = {
+REST_CODE_OF_KIND = {
     Kind.UNAUTHENTICATED: "PGRST301",
     Kind.NOT_FOUND: "PGRST125",
     Kind.METHOD: "PGRST117",

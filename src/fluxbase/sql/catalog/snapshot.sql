@@ -9,7 +9,6 @@ relations as (
    where c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
 )
 select pg_catalog.json_build_object(
-  'epoch', (select schema_epoch from fluxbase.epoch),
   'relations', (select coalesce(json_agg(json_build_object(
      'oid', r.oid::bigint, 'schema', r.nspname, 'name', r.relname, 'kind', r.relkind, 'protected', r.is_protected, 'invoker', r.is_invoker,
      'updatable', r.updatable,

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 from fluxbase.kernel.errors import Unauthenticated
 from fluxbase.web.context import context_of
-from fluxbase.web.data_plane import data_request, send_reply
+from fluxbase.web.data_plane import CREDENTIAL_HEADERS, data_request, send_reply
 
 if TYPE_CHECKING:
     from fluxbase.data.service import DataService
     from fluxbase.web.context import Receive, Scope, Send
 
-_VARY = (b"vary", b"Accept, Prefer, Range, Authorization, apikey")
-
 
 class RestSurface:
     """The handlers of the REST dialect."""
+
+    vary = b"Accept, Prefer, Range, Authorization, apikey"
+    hidden_headers = CREDENTIAL_HEADERS
 
     def __init__(self, service: DataService) -> None:
         self._service = service
@@ -36,7 +37,7 @@ class RestSurface:
         context = context_of(scope)
         if context.principal is None:
             raise Unauthenticated("No credential was checked for this request.")
-        request = await data_request(scope, receive, context.path_parameters[0], is_rpc=is_rpc)
+        request = await data_request(scope, receive, context.path_parameters[0], is_rpc=is_rpc, hidden_headers=self.hidden_headers)
         reply = await self._service.handle(context.principal, request)
-        reply.headers.append(_VARY)
+        reply.headers.append((b"vary", self.vary))
         await send_reply(reply, scope, send)

@@ -1,0 +1,36 @@
+"""Reads the schema for planning: one query, one JSON value (``sql/catalog/snapshot.sql``)."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fluxbase.db.session import SystemTx
+
+
+async def read_epoch(tx: SystemTx) -> int:
+    """The schema epoch of a database we manage.
+
+    Read it before the catalogue: a catalogue newer than its epoch is only read once more, an older one would be believed.
+    """
+    ((epoch,),) = await tx.fetch("select schema_epoch from fluxbase.epoch")
+    return int(epoch)
+
+
+async def read_catalogue(tx: SystemTx, schemas: Sequence[str], roles: Sequence[str]) -> bytes:
+    """Relations, keys, functions and types of the schemas, with what the roles may do."""
+    ((raw,),) = await tx.fetch(_sql("snapshot"), list(schemas), list(roles))
+    return raw.encode()
+
+
+async def read_documentation(tx: SystemTx, schemas: Sequence[str], role: str | None) -> bytes:
+    """What the OpenAPI documents say beyond that, with the column rights of a role."""
+    ((raw,),) = await tx.fetch(_sql("documentation"), list(schemas), role)
+    return raw.encode()
+
+
+def _sql(name: str) -> str:
+    return (files("fluxbase") / "sql" / "catalog" / f"{name}.sql").read_text(encoding="utf-8")

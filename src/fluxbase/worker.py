@@ -1,0 +1,165 @@
+"""One worker process: from ``lifespan.startup`` to the last line. What it serves is decided by ``app.py`` or ``peer.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import signal
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fluxbase.config import Config
+    from fluxbase.data.service import DataService
+    from fluxbase.data.snapshot import SnapshotStore
+    from fluxbase.db.executor import Executor
+    from fluxbase.db.pool import Pools
+    from fluxbase.db.session import SystemSessions
+    from fluxbase.limits.gcra import AddressLimiter
+    from fluxbase.observe.log import LineWriter
+    from fluxbase.observe.metrics import Metrics
+    from fluxbase.tenancy.registry import TenantRegistry
+    from fluxbase.web.context import App, RequestContext
+
+
+class Worker(ABC):
+    """ASGI: builds its parts at startup, ends them at shutdown."""
+
+    sessions: SystemSessions
+    registry: TenantRegistry
+    snapshots: SnapshotStore
+    pools: Pools
+    metrics: Metrics
+    lines: LineWriter
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._app: App | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Learn which tenants there are. Raises Unavailable when the database cannot be reached."""
+
+    @abstractmethod
+    def build_data_plane(self) -> tuple[Pools, Executor, DataService]:
+        """Pools, executor and data service."""
+
+    @abstractmethod
+    def pipeline(self, without: tuple[str, ...] = ()) -> App:
+        """The whole ASGI application; ``without`` names lines a twin of the tests leaves out."""
+
+    @abstractmethod
+    async def listen(self) -> None:
+        """Hear of schema changes, for ever."""
+
+    def limiter(self) -> AddressLimiter:
+        """Rate limits by address."""
+        from fluxbase.limits.gcra import AddressLimiter
+
+        limits = self.config.limits
+        return AddressLimiter({"data": (limits.data_per_second, 1.0, limits.data_burst), "control": (limits.control_per_minute, 60.0, 0)})
+
+    async def startup(self) -> None:
+        """Everything a worker needs before the first request."""
+        from fluxbase.observe.log import LineWriter, configure
+        from fluxbase.observe.metrics import Metrics, metrics_folder
+
+        configure(self.config.log.level, self.config.log.format)
+        _end_with_parent()
+        self.metrics = Metrics()
+        self.lines = LineWriter(asyncio.get_running_loop().call_later)
+        await self.open()
+        self.build_data_plane()
+        await self.snapshots.get(self.registry.default.id)
+        self._app = self.pipeline()
+        folder = metrics_folder(self.config.data_dir)
+        self._tasks = [asyncio.create_task(self._write_metrics(folder)), asyncio.create_task(self.listen())]
+
+    async def close(self) -> None:
+        """End connections and background work."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.sessions.close()
+
+    async def shutdown(self) -> None:
+        """Finish."""
+        await self.close()
+        self.pools.close()
+        self.lines.flush()
+
+    async def _write_metrics(self, folder: Path) -> None:
+        while True:
+            self.metrics.gauges["pool_in_use"] = self.pools.in_use()
+            with contextlib.suppress(OSError):
+                self.metrics.write(folder)
+            await asyncio.sleep(1)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.startup()
+                except Exception as error:  # noqa: BLE001 - a worker that cannot start says why and ends
+                    import structlog
+
+                    structlog.get_logger("fluxbase.app").error("worker_cannot_start", error=repr(error))
+                    await send({"type": "lifespan.startup.failed", "message": "the worker cannot start"})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.shutdown()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+class AccessSink:
+    """A finished request: one line, one count."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._metrics = worker.metrics
+        self._lines = worker.lines
+        self._has_lines = worker.config.log.access
+
+    def finished(self, method: str, context: RequestContext, duration_seconds: float) -> None:
+        """Called once a request."""
+        from fluxbase.observe.log import access_fields
+
+        self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
+        if self._has_lines:
+            principal = context.principal
+            fields = access_fields(
+                method, context.path, context.status, duration_seconds, request_id=context.request_id, address=context.address,
+                bytes=context.bytes_sent, role=principal.role if principal else None,
+            )  # fmt: skip
+            if context.client_request_id is not None:
+                fields["client_request_id"] = context.client_request_id
+            if context.error_code is not None:
+                fields["error"] = context.error_code
+            self._lines.write(fields)
+
+
+def _end_with_parent() -> None:
+    """A worker whose main process was killed ends too (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def public_url(config: Config) -> str:
+    """The URL clients use: configured, or made of host and port."""
+    if config.server.public_url:
+        return config.server.public_url.rstrip("/")
+    host = "127.0.0.1" if config.server.host in {"0.0.0.0", "::"} else config.server.host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{config.server.port}"
