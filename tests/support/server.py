@@ -23,6 +23,8 @@ from typing import Any
 import httpx
 import psycopg
 
+from tests.support import instance_template
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 
@@ -153,6 +155,8 @@ def start_server(
     """Start and wait until ``/ready`` answers. A twin obeys ``x-twin-without`` (tests/support/twin.py); ``prefix`` may change the user."""
     data = data_dir or Path(tempfile.mkdtemp(prefix="fbt-", dir="/tmp"))
     data.chmod(0o700)
+    if data_dir is None and not {"FLUXBASE_DATABASE_URL", "FLUXBASE_MASTER_KEY"} & set(env or {}):
+        instance_template.fill(data, lambda made: start_server(data_dir=made).stop(keep_data=True))
     port = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXBASE_")}
     environment |= {"FLUXBASE_METRICS_PORT": "0", "FLUXBASE_LIMITS_ENABLED": "false", "PYTHONPATH": str(ROOT), **(env or {})}
@@ -167,6 +171,9 @@ def start_server(
     wait_ready(server)
     if not has_keys:
         return server
+    if not env and not prefix and python == sys.executable:
+        server.keys = _shown_keys(data)
+        return server
     shown = subprocess.run(
         [*prefix, python, "-m", "fluxbase", "keys", "show", "--json", "--data", str(data)],
         cwd=data, env=environment, capture_output=True, check=False, timeout=60,
@@ -176,6 +183,14 @@ def start_server(
         raise RuntimeError(f"keys show failed: {shown.stderr.decode()[-2000:]}")
     server.keys = json.loads(shown.stdout)
     return server
+
+
+def _shown_keys(data: Path) -> dict[str, str]:
+    """What ``fluxbase keys show --json`` prints (that command has its own tests), without a process of its own."""
+    from fluxbase.cli import keys
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(keys._run, data, True, keys._shown).result(60)
 
 
 def wait_for_url(url: str, process: subprocess.Popen[bytes]) -> None:
