@@ -43,7 +43,7 @@ fix: $(DEV)  ## let ruff mend formatting and what it can of the lint
 	$(ENV)/bin/ruff check --quiet --fix src tests benchmarks || true
 	$(ENV)/bin/ruff format --quiet src tests benchmarks
 
-docs: $(DEV)  ## write docs/configuration.md, docs/errors.md and fluxbase.example.yaml from the code
+docs: $(DEV)  ## write the pages that repeat the code: configuration, errors, compatibility, fluxbase.example.yaml
 	@$(PY) -m tests.meta.reference
 
 bench: $(DEV)  ## measure against pgbench and a bare server of the same run (under five minutes)

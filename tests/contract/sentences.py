@@ -393,3 +393,24 @@ DIFFERS: dict[tuple[str, str], str] = {
     ("1.10", "PGRST300"): "A secret always exists: Fluxbase makes its keys at the first start.",
 }  # fmt: skip
 """Where the answer differs on purpose, and why; the case shows our answer."""
+
+ELSEWHERE: dict[tuple[str, str], str] = {
+    ("1.11", "OpenAPI: paths of tables, views and functions"): "tests/contract/rest/test_openapi.py::test_paths_are_literal",
+    ("1.11", "OpenAPI: definitions with type, format, default, enum, maxLength, required"):
+        "tests/contract/rest/test_openapi.py::test_definition_is_literal",
+    ("1.11", "OpenAPI: parameters: row filters, body, preferences, select, order, range, limit, offset"):
+        "tests/contract/rest/test_openapi.py::test_paths_are_literal",
+    ("1.11", "OpenAPI: host and basePath are the public URL's"): "tests/contract/rest/test_openapi.py::test_swagger_answer",
+    ("1.11", "OpenAPI: Swagger 2.0 with every member"): "tests/contract/rest/test_openapi.py::test_swagger_answer",
+    ("1.11", "OpenAPI: only what the role may use"): "tests/contract/rest/test_openapi.py::test_only_what_the_role_may_use",
+    ("1.11", "OpenAPI: ignore-privileges shows all"): "tests/contract/rest/test_openapi.py::test_modes",
+    ("1.11", "OpenAPI: disabled is 404 PGRST126"): "tests/contract/rest/test_openapi.py::test_modes",
+    ("1.10", "PGRST126"): "tests/contract/rest/test_openapi.py::test_modes",
+    ("1.11", "OpenAPI: first line of a comment is the summary"): "tests/contract/rest/test_openapi.py::test_paths_are_literal",
+    ("1.11", "OpenAPI: notes of primary and foreign keys"): "tests/contract/rest/test_openapi.py::test_definition_is_literal",
+    ("1.1", "root: GET answers the OpenAPI document"): "tests/contract/rest/test_openapi.py::test_swagger_answer",
+    ("1.1", "root: HEAD answers its headers"): "tests/contract/rest/test_openapi.py::test_swagger_answer",
+    ("1.1", "root: OPTIONS"): "tests/contract/rest/test_openapi.py::test_media_types_of_the_root",
+    ("1.8", "OPTIONS of the root"): "tests/contract/rest/test_openapi.py::test_media_types_of_the_root",
+}  # fmt: skip
+"""Sentences that a literal exchange alone cannot show (other settings, a whole document, a second connection), and their test."""

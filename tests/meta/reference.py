@@ -1,4 +1,4 @@
-"""``make docs`` writes the pages that repeat the code: docs/configuration.md, docs/errors.md and fluxbase.example.yaml.
+"""``make docs`` writes the pages that repeat the code: configuration, errors, compatibility and fluxbase.example.yaml.
 
 A test compares them with what this program would write, so they cannot drift.
 """
@@ -18,6 +18,7 @@ from fluxbase.kernel import errors
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.secret import Secret
 from fluxbase.web import errors as web_errors
+from tests.meta.compatibility import compatibility
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
@@ -180,7 +181,10 @@ def error_page() -> str:
 
 PAGES = {"docs/configuration.md": configuration, "docs/errors.md": error_page, "fluxbase.example.yaml": example_file}
 
+WRITTEN = {**PAGES, "docs/compatibility.md": compatibility}
+"""The compatibility page changes with every case, so a test of its own looks at what it says."""
+
 if __name__ == "__main__":
-    for name, write in PAGES.items():
+    for name, write in WRITTEN.items():
         (ROOT / name).write_text(write())
         sys.stdout.write(f"wrote {name}\n")
