@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from fluxbase.db.doctor import DoctorError, Level, Report, examine, lints, mend
+from fluxbase.db.doctor import DoctorError, Fix, Level, Report, examine, lints, mend
 from tests.db.migrate_database import Scratch, scratch_cluster
 
 
@@ -46,7 +46,7 @@ def patient(cluster: Scratch) -> Patient:
 def test_a_sound_database_is_ok(patient: Patient) -> None:
     """Closed tables, wrapped policies and invoker views give no finding and exit status 0."""
     patient.run(
-        "create table a (owner uuid); create policy p on a to authenticated using (owner = (select auth.uid()));"
+        "create table a (owner uuid); create policy p on a to authenticated using (owner = (select auth.uid())); create index on a (owner);"
         "create view v with (security_invoker = true) as select * from a; create function f() returns int return 1;"
     )
     report = examine(patient.conninfo, schemas=["public"])
@@ -122,7 +122,9 @@ def test_fix_rewrites_per_row_policies_and_nothing_else(patient: Patient) -> Non
            create table b (id int); alter table b disable row level security;"""
     )
     report = examine(patient.conninfo, schemas=["public"])
-    assert [finding.object for finding in mend(patient.conninfo, report)] == ['public."O\'dd": p 1']
+    safe = [finding for finding in report.findings if finding.lint == "policies_per_row"]
+    assert [(finding.object, finding.mend) for finding in safe] == [('public."O\'dd": p 1', Fix.SAFE)]
+    mend(patient.conninfo, safe[0])
     assert patient.found("policies_per_row") == []
     assert patient.found("tables_without_rls") == [(Level.RED, "public.b")]
     (row,) = patient.run("select qual, with_check, cmd, roles::text from pg_policies where policyname = 'p 1'")
@@ -138,7 +140,7 @@ def test_policies_that_read_settings_are_found_with_a_fix_that_runs(patient: Pat
     )
     report = examine(patient.conninfo, schemas=["public"])
     (finding,) = [finding for finding in report.findings if finding.lint == "policies_read_settings"]
-    assert (finding.level, finding.object, finding.is_fixable) == (Level.WARN, "public.a: p", False)
+    assert (finding.level, finding.object, finding.mend) == (Level.WARN, "public.a: p", Fix.ASKS)
     assert "request.jwt.claims" in finding.detail
     patient.run(finding.fix)
     assert patient.found("policies_read_settings") == []

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from fluxbase.config import Config, settings, variable_of
+from fluxbase.db.doctor import Fix, lints
 from fluxbase.kernel import errors
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.secret import Secret
@@ -179,7 +180,27 @@ def error_page() -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = {"docs/configuration.md": configuration, "docs/errors.md": error_page, "fluxbase.example.yaml": example_file}
+def doctor_page() -> str:
+    """docs/doctor.md: every lint with what, why and how."""
+    mends = {Fix.SAFE: "`--fix` runs it", Fix.ASKS: "`--fix` asks, or `--yes %s`", Fix.HAND: "by hand"}
+    lines = [
+        "# Doctor", "", NOTE, "",
+        "`fluxbase doctor` looks at the database for what is open, weak or slow, and prints the SQL that mends each finding. `--fix` shows that SQL and runs",
+        "it, each finding in its own transaction: at once where nobody's rights change, after a question (or `--yes LINT`) where they do. `--json` is for programs.",
+        "", "Exit status: 0 nothing but notes, 1 warnings, 2 something is red, 3 the database could not be examined.",
+    ]  # fmt: skip
+    for lint in lints():
+        mend = mends[lint.fix].replace("%s", lint.name)
+        lines += ["", f"## {lint.name}", "", f"What should hold: {lint.title}.", "", f"Why: {lint.why}", "", f"How: {lint.how} ({mend}.)"]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "docs/doctor.md": doctor_page,
+    "docs/configuration.md": configuration,
+    "docs/errors.md": error_page,
+    "fluxbase.example.yaml": example_file,
+}
 
 WRITTEN = {**PAGES, "docs/compatibility.md": compatibility}
 """The compatibility page changes with every case, so a test of its own looks at what it says."""

@@ -26,6 +26,7 @@ create table trip_notes (
   created_at timestamptz not null default now()
 );
 create index trip_notes_trip on trip_notes (trip_id);
+create index trip_notes_owner on trip_notes (owner);
 comment on table trip_notes is 'Private: the owner of a note reads it, also when the trip is public.';
 
 create table favourites (

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -10,15 +11,17 @@ from rich.console import Console
 from fluxbase.cli.options import Data, Json, refuse
 from fluxbase.cli.owner import OwnerConnectionError, owner_connection
 from fluxbase.config import ConfigError
-from fluxbase.db.doctor import DoctorError, Finding, Level, Report, examine, mend
+from fluxbase.db.doctor import DoctorError, Finding, Fix, Level, Report, examine, mend
 from fluxbase.db.instance import running_config
 
 EXAMPLES = """
 Examples:
 
-  fluxbase doctor             exit status 0 ok, 1 warnings, 2 red, 3 it could not look
+  fluxbase doctor                              exit status 0 ok (notes at most), 1 warnings, 2 red, 3 it could not look
 
-  fluxbase doctor --fix       rewrite policies that call auth.uid() once per row
+  fluxbase doctor --fix                        mend what changes nobody's rights; ask about the rest
+
+  fluxbase doctor --fix --yes definer_functions --yes anonymous_writes
 
   fluxbase doctor --json --data /srv/app/.fluxbase
 """
@@ -32,30 +35,55 @@ _COLOURS = {Level.RED: "bold red", Level.WARN: "yellow", Level.NOTE: "dim"}
 def doctor(
     data: Data = None,
     is_json: Json = False,
-    is_fixing: Annotated[
-        bool, typer.Option("--fix", help="Rewrite policies that call auth.uid() once per row; print the SQL for the rest.")
-    ] = False,
+    is_fixing: Annotated[bool, typer.Option("--fix", help="Run the SQL that mends, shown first, each in its own transaction.")] = False,
+    accepted: Annotated[list[str] | None, typer.Option("--yes", help="With --fix: mend this lint without asking; may be repeated.")] = None,
 ) -> None:
     """Check the database for what is open, weak or slow."""
+    mended: list[Finding] = []
+    failed: list[str] = []
     try:
         rules = running_config(data).data
         roles = ["anon", "authenticated", *rules.custom_roles]
         with owner_connection(data) as conninfo:
             report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
-            mended = mend(conninfo, report) if is_fixing else []
+            for finding in _chosen(report, accepted or [], is_json=is_json) if is_fixing else ():
+                try:
+                    mend(conninfo, finding)
+                    mended.append(finding)
+                except DoctorError as error:
+                    failed.append(str(error))
             if mended:
                 report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
     except (DoctorError, OwnerConnectionError, ConfigError) as error:
         refuse("doctor", error, is_json=is_json)
         raise typer.Exit(3) from error
     if is_json:
-        sys.stdout.write(json.dumps(_as_json(report, mended)) + "\n")
+        sys.stdout.write(json.dumps(_as_json(report, mended, failed)) + "\n")
     else:
-        _print(report, mended)
+        _print(report, mended, failed)
     raise typer.Exit(report.exit_status)
 
 
-def _as_json(report: Report, mended: list[Finding]) -> dict[str, object]:
+def _chosen(report: Report, accepted: list[str], *, is_json: bool) -> Iterator[Finding]:
+    """The findings to mend, each shown before it is run; asks where the fix changes who may do what."""
+    unknown = set(accepted) - {lint.name for lint in report.lints}
+    if unknown:
+        raise DoctorError(f"there is no lint {', '.join(sorted(unknown))}")
+    console = Console(highlight=False, soft_wrap=True, stderr=is_json)
+    for finding in report.findings:
+        if finding.mend is Fix.HAND:
+            continue
+        is_accepted = finding.mend is Fix.SAFE or finding.lint in accepted
+        can_ask = not is_json and sys.stdin.isatty()
+        if not is_accepted and not can_ask:
+            continue
+        console.print(f"{finding.object}: {finding.detail}", markup=False)
+        console.print(f"      {finding.fix}", markup=False, style="bold")
+        if is_accepted or typer.confirm("      Run it?"):
+            yield finding
+
+
+def _as_json(report: Report, mended: list[Finding], failed: list[str]) -> dict[str, object]:
     def entry(finding: Finding) -> dict[str, object]:
         return {
             "lint": finding.lint,
@@ -64,20 +92,24 @@ def _as_json(report: Report, mended: list[Finding]) -> dict[str, object]:
             "detail": finding.detail,
             "why": finding.why,
             "fix": finding.fix,
+            "mend": finding.mend.value,
         }
 
     return {
         "status": ("ok", "warn", "red")[report.exit_status],
         "findings": [entry(finding) for finding in report.findings],
         "mended": [entry(finding) for finding in mended],
+        "failed": failed,
         "lints": [lint.name for lint in report.lints],
     }
 
 
-def _print(report: Report, mended: list[Finding]) -> None:
+def _print(report: Report, mended: list[Finding], failed: list[str]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for finding in mended:
         console.print(f"mended  {finding.object}", style="green", markup=False)
+    for text in failed:
+        console.print(text, style="red", markup=False)
     for finding in report.findings:
         console.print(f"{finding.level.word:<5} {finding.object}: {finding.detail}", style=_COLOURS[finding.level], markup=False)
         console.print(f"      {finding.why}", style="dim", markup=False)

@@ -1,23 +1,33 @@
 """What is open, weak or slow in a database: a list of lints, each one file ``sql/doctor/NNN_<name>.sql``.
 
-A lint's header says ``-- title:`` and ``-- why:``; its query returns rows (level, object, detail, fix), and no row means all is well.
+A lint's header says ``-- title:``, ``-- why:``, ``-- how:`` and ``-- fix:``; its query returns rows (level, object, detail, fix), and no
+row means all is well. ``fix`` is SQL that mends it, or a comment or command for a human.
 It reads the text[] settings ``doctor.schemas``, ``doctor.client_roles`` and ``doctor.open_relations``, so psql can run it too.
 Where SQL cannot decide, ``-- judge:`` names a function of this module that sees PostgreSQL's parse tree. A new lint is a new file.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any, LiteralString, cast
 
 import psycopg
 
-from fluxbase.db.policy_rewrite import PolicyParseError, replace_claim_settings, rewrite_policies
+from fluxbase.db.policy_rewrite import PolicyParseError, compared_columns, replace_claim_settings, rewrite_policies
 
-FIXED_BY_DOCTOR = "policies_per_row"
-"""The lint that ``--fix`` mends: the only change here that cannot change who sees what."""
+
+class Fix(StrEnum):
+    """Who decides about a lint's fix."""
+
+    SAFE = "safe"
+    """Nobody sees more or less afterwards: ``--fix`` runs it."""
+    ASKS = "asks"
+    """It changes who may do what: ``--fix`` asks, or takes the lint's name for a yes."""
+    HAND = "hand"
+    """Not a matter of SQL."""
 
 
 class DoctorError(Exception):
@@ -48,8 +58,7 @@ class Finding:
     object: str
     detail: str
     fix: str
-    is_fixable: bool
-    """Whether ``fluxbase doctor --fix`` mends it."""
+    mend: Fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class Lint:
     name: str
     title: str
     why: str
+    how: str
+    fix: Fix
     judge: str
     sql: str
 
@@ -85,9 +96,13 @@ def lints() -> tuple[Lint, ...]:
         if not entry.name.endswith(".sql"):
             continue
         text = entry.read_text(encoding="utf-8")
-        header = dict(line[3:].split(": ", 1) for line in text.splitlines() if line.startswith(("-- title: ", "-- why: ", "-- judge: ")))
+        header = dict(
+            line[3:].split(": ", 1)
+            for line in text.splitlines()
+            if line.startswith(("-- title: ", "-- why: ", "-- how: ", "-- fix: ", "-- judge: "))
+        )
         name = entry.name.removesuffix(".sql").partition("_")[2]
-        found.append(Lint(name, header["title"], header["why"], header.get("judge", ""), text))
+        found.append(Lint(name, header["title"], header["why"], header["how"], Fix(header["fix"]), header.get("judge", ""), text))
     return tuple(found)
 
 
@@ -106,56 +121,78 @@ def examine(
                 connection.execute("select set_config(%s, %s::text[]::text, true)", (name, list(values)))
             for lint in lints():
                 rows = connection.execute(cast("LiteralString", lint.sql)).fetchall()
-                findings.extend(finding for row in rows if (finding := _judged(lint, row)) is not None)
+                findings.extend(finding for row in rows for finding in _judged(lint, row))
     except psycopg.Error as error:
         raise DoctorError(f"cannot examine the database: {str(error).strip()}") from error
-    return Report(tuple(sorted(findings, key=lambda finding: -finding.level)), lints())
+    return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: -finding.level)), lints())
 
 
-def mend(conninfo: str, report: Report) -> list[Finding]:
-    """Run the SQL of the fixable findings, all in one transaction; returns what was mended."""
-    fixable = [finding for finding in report.findings if finding.is_fixable]
-    if not fixable:
-        return []
+def mend(conninfo: str, finding: Finding) -> None:
+    """Run the SQL of one finding in a transaction of its own. Raises :class:`DoctorError`; then nothing was changed."""
     try:
         with psycopg.connect(conninfo, application_name="fluxbase doctor --fix") as connection:
             connection.execute("select set_config('search_path', 'pg_catalog', true)")
-            for finding in fixable:
-                connection.execute(cast("LiteralString", finding.fix))
+            connection.execute(cast("LiteralString", finding.fix))
     except psycopg.Error as error:
-        raise DoctorError(f"nothing was mended: {str(error).strip()}") from error
-    return fixable
+        raise DoctorError(f"{finding.object} was not mended: {str(error).strip()}") from error
 
 
-def _judged(lint: Lint, row: tuple[Any, ...]) -> Finding | None:
+def _judged(lint: Lint, row: tuple[Any, ...]) -> list[Finding]:
     level, name, detail, fix = row
-    finding = Finding(lint.name, lint.title, lint.why, Level[level.upper()], name, detail, fix, lint.name == FIXED_BY_DOCTOR)
-    return _JUDGES[lint.judge](finding) if lint.judge else finding
+    finding = Finding(lint.name, lint.title, lint.why, Level[level.upper()], name, detail, fix, lint.fix)
+    findings = _JUDGES[lint.judge](finding) if lint.judge else [finding]
+    return [each if _is_sql(each.fix) else replace(each, mend=Fix.HAND) for each in findings]
 
 
-def _per_row(finding: Finding) -> Finding | None:
+def _is_sql(fix: str) -> bool:
+    return fix.endswith(";") and not fix.startswith("--")
+
+
+def _unparsed(finding: Finding) -> list[Finding]:
+    return [replace(finding, detail="could not be parsed; look at it yourself", mend=Fix.HAND)]
+
+
+def _per_row(finding: Finding) -> list[Finding]:
     """Keep a policy whose statement changes when identity calls are hoisted; the changed statement is the fix."""
     if "auth." not in finding.fix:
-        return None
+        return []
     try:
         rewritten = rewrite_policies(finding.fix)
     except PolicyParseError:
-        return replace(finding, detail="could not be parsed; look at it yourself", is_fixable=False)
-    return replace(finding, fix=rewritten.sql) if rewritten.policies else None
+        return _unparsed(finding)
+    return [replace(finding, fix=rewritten.sql)] if rewritten.policies else []
 
 
-def _claim_settings(finding: Finding) -> Finding | None:
+def _claim_settings(finding: Finding) -> list[Finding]:
     """Keep a policy that reads ``request.*`` settings; the fix reads the verified claims instead where that is the same text."""
     if "current_setting" not in finding.fix:
-        return None
+        return []
     try:
         replaced, names = replace_claim_settings(finding.fix)
     except PolicyParseError:
-        return replace(finding, detail="could not be parsed; look at it yourself")
+        return _unparsed(finding)
     if not names:
-        return None
+        return []
     remark = "" if replaced != finding.fix else "-- replace current_setting(…) by auth.uid() or auth.jwt() in: "
-    return replace(finding, detail=f"{finding.detail}: {', '.join(names)}", fix=remark + replaced)
+    return [replace(finding, detail=f"{finding.detail}: {', '.join(names)}", fix=remark + replaced)]
 
 
-_JUDGES: dict[str, Callable[[Finding], Finding | None]] = {"per_row": _per_row, "claim_settings": _claim_settings}
+def _compared_columns(finding: Finding) -> list[Finding]:
+    """One finding for each column without index that the policy compares; the policies of a table share it."""
+    table = finding.object.rpartition(": ")[0]
+    try:
+        compared = compared_columns(finding.fix)
+    except PolicyParseError:
+        return []  # 030 says so already
+    return [
+        replace(finding, object=f"{table}: {column}", detail="is compared by a policy and no index begins with it", fix=statement)
+        for column, statement in json.loads(finding.detail).items()
+        if column in compared
+    ]
+
+
+_JUDGES: dict[str, Callable[[Finding], list[Finding]]] = {
+    "per_row": _per_row,
+    "claim_settings": _claim_settings,
+    "compared_columns": _compared_columns,
+}

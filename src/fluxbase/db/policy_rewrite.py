@@ -175,3 +175,39 @@ def _call_ends(sql: str) -> dict[int, int]:
             ends.update(dict.fromkeys(waiting, token.end + 1))
             waiting.clear()
     return ends
+
+
+def compared_columns(sql: str) -> frozenset[str]:
+    """Columns of the policy's own table that its USING compares by ``=``, ``= any`` or ``in``, outside of subqueries.
+
+    Raises :class:`PolicyParseError`.
+    """
+    from pglast import ast, parser
+
+    try:
+        statements = parser.parse_sql(sql)
+    except parser.ParseError as error:
+        raise PolicyParseError(str(error.args[0])) from error
+    found: set[str] = set()
+    stack: list[Any] = [getattr(raw.stmt, "qual", None) for raw in statements]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.BoolExpr):
+            stack.extend(node.args or ())
+        elif isinstance(node, ast.A_Expr) and _operator(node) == "=":
+            found.update(name for side in (node.lexpr, node.rexpr) if (name := _own_column(side)) is not None)
+    return frozenset(found)
+
+
+def _operator(node: Any) -> str:
+    return str(node.name[-1].sval)
+
+
+def _own_column(node: Any) -> str | None:
+    """The name of an unqualified column, cast or not: the policy's own table is deparsed without a qualifier."""
+    from pglast import ast
+
+    if isinstance(node, ast.TypeCast):
+        node = node.arg
+    fields: Any = node.fields if isinstance(node, ast.ColumnRef) else ()
+    return str(fields[0].sval) if len(fields) == 1 and isinstance(fields[0], ast.String) else None

@@ -1,5 +1,7 @@
 -- title: new tables are closed at birth by event triggers
 -- why: Without them a new table waits for you to enable row level security; the data plane refuses it until then.
+-- how: Enables ours again with ENABLE ALWAYS; where there are none, fluxbase start as an administrator makes them.
+-- fix: asks
 -- Settings: doctor.schemas, doctor.client_roles, doctor.open_relations (text[] literals). Columns: level, object, detail, fix.
 with ours as (
   select t.evtname, t.evtenabled

@@ -1,5 +1,7 @@
 -- title: nothing that serves requests or runs your SQL is a superuser
 -- why: A superuser, and BYPASSRLS on a client role, ignore every policy.
+-- how: Takes the attribute away; the administrator's own login is changed by hand.
+-- fix: asks
 select 'red', r.rolname,
        case when r.rolsuper then 'is a superuser' when r.rolbypassrls then 'has BYPASSRLS' else 'has CREATEROLE' end,
        pg_catalog.format('alter role %I nosuperuser nobypassrls nocreaterole;', r.rolname)

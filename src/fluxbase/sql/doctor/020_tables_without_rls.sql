@@ -1,5 +1,7 @@
 -- title: every table of an exposed schema has row level security, forced
 -- why: A table without it is one grant away from being public; the data plane refuses it, other programs do not (CVE-2025-48757).
+-- how: Enables and forces row level security; without a policy the table is closed from then on.
+-- fix: asks
 select case when c.relrowsecurity then 'warn' else 'red' end,
        pg_catalog.format('%I.%I', n.nspname, c.relname),
        case when c.relrowsecurity then 'row level security is not forced: its owner passes' else 'row level security is off' end,

@@ -1,5 +1,7 @@
 -- title: no client role may TRUNCATE
 -- why: TRUNCATE ignores policies: whoever has it empties the whole table.
+-- how: Revokes TRUNCATE.
+-- fix: asks
 select 'red', pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.format('%I may TRUNCATE', role.name),
        pg_catalog.format('revoke truncate on %I.%I from %I, public;', n.nspname, c.relname, role.name)
 from pg_catalog.pg_class c

@@ -1,5 +1,7 @@
 -- title: policies ask who the caller is once per query
 -- why: auth.uid() called per row verifies the signed identity for every row: a page of 100 rows loses three quarters of its speed.
+-- how: Wraps the call: (select auth.uid()); who sees what stays as it is.
+-- fix: safe
 -- judge: per_row
 -- Every policy as the statement that would set it again; doctor.py parses it and keeps those that change when rewritten.
 select 'warn', pg_catalog.format('%I.%I: %s', n.nspname, c.relname, p.polname), 'calls auth functions once per row',

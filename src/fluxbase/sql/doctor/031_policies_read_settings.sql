@@ -1,5 +1,7 @@
 -- title: policies ask auth.uid() and auth.jwt(), not the settings behind them
 -- why: A setting can be set by any SQL that runs under the client role; auth.uid() and auth.jwt() verify a signature first.
+-- how: Reads the verified claims instead, where the text shows how.
+-- fix: asks
 -- judge: claim_settings
 -- Every policy as the statement that would set it again; doctor.py parses it and keeps those that read request.* settings.
 select 'warn', pg_catalog.format('%I.%I: %s', n.nspname, c.relname, p.polname), 'reads request settings, which any SQL of the client can set',

@@ -1,5 +1,7 @@
 -- title: views apply the policies of the one who asks
 -- why: A view without security_invoker, a materialised view and a foreign table show what their owner sees, whatever the policies say.
+-- how: Sets security_invoker on a view; revokes the grants of what has no such option.
+-- fix: asks
 with granted as (
   select c.oid, string_agg(role.name, ', ' order by role.name) as roles, string_agg(pg_catalog.quote_ident(role.name), ', ' order by role.name) as quoted
   from pg_catalog.pg_class c

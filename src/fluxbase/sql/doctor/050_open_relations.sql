@@ -1,5 +1,7 @@
 -- title: the administrator's list of open relations is short and true
 -- why: data.open_relations is served although no policy of the caller applies. Each entry is a decision; this is the list to look at again.
+-- how: Take the entry off data.open_relations.
+-- fix: hand
 select case when pg_catalog.to_regclass(pg_catalog.quote_ident(split_part(entry, '.', 1)) || '.' || pg_catalog.quote_ident(split_part(entry, '.', 2))) is null
             then 'note' else 'warn' end,
        entry,
