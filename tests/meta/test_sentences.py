@@ -36,3 +36,21 @@ def test_the_page_promises_only_what_a_case_shows() -> None:
     assert len(lines) == sum(len(titles) for titles in SENTENCES.values())
     assert sum("| missing |" not in line for line in lines) == len(shown_by())
     assert any(True for _ in cases())
+
+
+def test_the_written_page_promises_nothing_that_is_not_shown() -> None:
+    """docs/compatibility.md on disk calls no sentence supported that no test shows: run `make docs` and commit it."""
+    now = set(compatibility().splitlines())
+    written = (ROOT / "docs" / "compatibility.md").read_text().splitlines()
+    promised = [line for line in written if line.startswith("| ") and "| missing |" not in line]
+    assert [line for line in promised if line not in now] == []
+
+
+WAITING_AT_MOST = 362
+"""Sentences without a test; the number may only fall, and ends at 0."""
+
+
+def test_every_sentence_has_a_test() -> None:
+    """A sentence without a case is named here: write its case, or say in ELSEWHERE which test shows it."""
+    waiting = [f"{section} {title}" for section, titles in SENTENCES.items() for title in titles if (section, title) not in shown_by()]
+    assert len(waiting) <= WAITING_AT_MOST, "\n".join(waiting)
