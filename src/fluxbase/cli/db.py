@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, NoReturn
 
 import typer
 
@@ -46,20 +46,19 @@ Examples:
 app = typer.Typer(add_completion=False, help=__doc__, no_args_is_help=True)
 
 
-def _tool(name: str) -> str:
-    """The shipped tool, or the one on PATH. Exits with a line that says what to install."""
+def _tool(name: str, conninfo: str) -> str:
+    """The shipped tool, or the one on PATH where TLS is asked for (the shipped ones have none). Exits with what to install."""
     from fluxbase.db.cluster import ClusterError, shipped_install
+    from fluxbase.db.conninfo import as_environment
 
-    try:
-        shipped = shipped_install() / "bin" / name
-        if shipped.exists():
-            return str(shipped)
-    except ClusterError:
-        pass
-    found = shutil.which(name)
+    needs_tls = as_environment(conninfo).get("PGSSLMODE", "prefer") not in {"disable", "allow", "prefer"}
+    found = shutil.which(name) if needs_tls else None
+    if not needs_tls:
+        with contextlib.suppress(ClusterError):
+            shipped = shipped_install() / "bin" / name
+            found = str(shipped) if shipped.exists() else shutil.which(name)
     if found is None:
-        sys.stderr.write(f"fluxbase: {name} is not installed; install PostgreSQL's client programs\n")
-        raise typer.Exit(FAILED)
+        _fail(f"{name} is not installed{' (the one in the box has no TLS)' if needs_tls else ''}: install PostgreSQL's client programs")
     return found
 
 
@@ -74,7 +73,7 @@ def _environment(conninfo: str) -> dict[str, str]:
 def psql(context: typer.Context, data: Data = None) -> None:
     """An SQL prompt; what stands after -- goes to psql. The exit status is psql's."""
     with refusals("db", is_json=False), owner_connection(data) as conninfo:
-        code = subprocess.run([_tool("psql"), *context.args], env=_environment(conninfo), check=False).returncode
+        code = subprocess.run([_tool("psql", conninfo), *context.args], env=_environment(conninfo), check=False).returncode
     raise typer.Exit(code)
 
 
@@ -104,7 +103,7 @@ def dump(file: Annotated[Path, typer.Argument(help="File to write.")], data: Dat
 
 
 def _pg_dump(conninfo: str, arguments: list[str], out: BinaryIO) -> None:
-    done = subprocess.run([_tool("pg_dump"), *arguments], env=_environment(conninfo), stdout=out, check=False)
+    done = subprocess.run([_tool("pg_dump", conninfo), *arguments], env=_environment(conninfo), stdout=out, check=False)
     if done.returncode != 0:
         raise typer.Exit(FAILED)
 
@@ -142,7 +141,7 @@ def _feed_psql(conninfo: str, lines: Iterable[bytes]) -> tuple[int, str]:
     environment = {**_environment(conninfo), "PGOPTIONS": "-c client_min_messages=warning"}
     with tempfile.TemporaryFile() as errors:  # a file, not a pipe: psql must never wait for us to read while we write
         with subprocess.Popen(
-            [_tool("psql"), *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+            [_tool("psql", conninfo), *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
         ) as process:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             with contextlib.suppress(BrokenPipeError):  # psql stopped at an error; it says which
@@ -154,7 +153,7 @@ def _feed_psql(conninfo: str, lines: Iterable[bytes]) -> tuple[int, str]:
     return process.returncode, first.removeprefix("psql:").strip()
 
 
-def _fail(message: str, *, is_json: bool) -> None:
+def _fail(message: str, *, is_json: bool = False) -> NoReturn:
     if is_json:
         sys.stdout.write(json.dumps({"error": message}) + "\n")
     else:
