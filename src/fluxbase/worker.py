@@ -91,6 +91,8 @@ class Worker(ABC):
         await self.close()
         self.pools.close()
         self.lines.flush()
+        with contextlib.suppress(OSError):
+            self.metrics.write(metrics_folder(self.config.data_dir))
 
     async def _write_metrics(self, folder: Path) -> None:
         while True:

@@ -125,10 +125,11 @@ def _serve(prepared: Prepared) -> None:
 
     from fluxbase.cli.listener import Workers, ready_mark
     from fluxbase.observe.log import configure
-    from fluxbase.observe.metrics import metrics_folder, start_listener
+    from fluxbase.observe.metrics import clear, metrics_folder, start_listener
 
     config = prepared.config
     configure(config.log.level, config.log.format)
+    clear(config.data_dir)
     log = structlog.get_logger("fluxbase.start")
     multiprocessing.set_start_method("spawn", force=True)
     ends = threading.Event()
