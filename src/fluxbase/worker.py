@@ -87,7 +87,9 @@ class Worker(ABC):
         await self.sessions.close()
 
     async def shutdown(self) -> None:
-        """Finish."""
+        """Finish; the numbers are written once more, so that the sum over workers keeps them."""
+        from fluxbase.observe.metrics import metrics_folder
+
         await self.close()
         self.pools.close()
         self.lines.flush()

@@ -30,7 +30,7 @@ TARGET = "fluxbase.app:create"
 """What each worker imports; twins of the tests name their own."""
 
 FIXED = ("server.host", "server.port", "server.workers", "server.backlog", "server.max_connections", "server.graceful_stop_seconds",
-         "database.url", "database.ca_file", "database.require_tls", "data_dir", "master_key", "metrics.")  # fmt: skip
+         "database.url", "database.manage", "database.ca_file", "database.require_tls", "data_dir", "master_key", "metrics.")  # fmt: skip
 """Settings that only a restart changes: the main process or the database was set up with them."""
 
 EXAMPLES = """
@@ -184,8 +184,9 @@ def _may_reload(prepared: Prepared, log: Any) -> bool:
         if fixed:
             log.error("reload_refused", error=f"{', '.join(fixed)} can only change with a restart; nothing was reloaded")
             return False
-        target = target_of(config, MasterKey.load(config.data_dir / "master.key", config.master_key))
-        provision_database(config, target, Progress(is_quiet=True))
+        if config.database.manage:
+            target = target_of(config, MasterKey.load(config.data_dir / "master.key", config.master_key))
+            provision_database(config, target, Progress(is_quiet=True))
     except (ConfigError, ProvisionError, ClusterError, MasterKeyError) as error:
         log.error("reload_refused", error=str(error))  # noqa: TRY400 - a refusal is one line, not a traceback
         return False

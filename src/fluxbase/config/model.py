@@ -124,7 +124,6 @@ class Data(Section):
     )
     open_relations: list[str] = Field(default=[], description="schema.table served although nothing protects its rows.")
     custom_roles: list[str] = Field(default=[], description="Further client roles.")
-    max_filter_depth: int = Field(default=64, ge=1, description="Deepest logic tree.")
     statement_timeout_seconds: Annotated[dict[str, PositiveFloat], BeforeValidator(_by_role(_TIMEOUTS))] = Field(
         default=_TIMEOUTS, description="Longest statement by role."
     )
