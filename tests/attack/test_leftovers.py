@@ -63,7 +63,9 @@ def test_twin_that_does_not_look_for_prepared_statements_leaks(twin: Server) -> 
         assert leaks(twin, "prepared", {})
 
 
-@pytest.mark.parametrize("statement", [pytest.param(name, marks=pytest.mark.twin(f"cleaning:{name}")) for name in LEFT if name != "prepared"])
+@pytest.mark.parametrize(
+    "statement", [pytest.param(name, marks=pytest.mark.twin(f"cleaning:{name}")) for name in LEFT if name != "prepared"]
+)
 def test_twin_without_the_statement_leaks(twin: Server, statement: str) -> None:
     """Without that statement of the cleaning Bob finds it."""
     assert leaks(twin, statement, {"x-twin-without": f"cleaning:{statement}"})

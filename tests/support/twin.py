@@ -92,7 +92,7 @@ _IDLE = "select null, false"
 
 def cleaning_name(statement: str) -> str:
     """``cleaning:`` and the statement up to its first parenthesis; the role is left out."""
-    return "cleaning:" + ("set role" if statement.startswith("set role") else statement.split("(")[0])
+    return "cleaning:" + ("set role" if statement.startswith("set role") else statement.split("(", maxsplit=1)[0])
 
 
 class TwinSwitch:
