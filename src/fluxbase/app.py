@@ -23,13 +23,14 @@ from fluxbase.config import Config, ConfigError, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.crypto.opaque import tenant_locator
-from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, admin_database, login_name, with_database
+from fluxbase.db.connection import ConnectionBroken
+from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.db.tenant_database import TenantDatabases, database_name
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.tenancy.lifecycle import TenantLifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
-from fluxbase.tenancy.store import select_default, select_identity_key, select_served, set_locator
+from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
 from fluxbase.worker import AccessSink, Worker, public_url
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ class Program(Worker):
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,
+            renew_login=self._renew_login,
         )
         self.executor = Executor(
             self.pools,
@@ -204,6 +206,17 @@ class Program(Worker):
         self.data = DataService(self.executor, self.snapshots, self.config)
         self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
+
+    async def _renew_login(self, database: str, role: str) -> None:
+        import structlog
+
+        structlog.get_logger("fluxbase.app").warning("login_changed_by_its_own_sql", login=login_name(database, role))
+        try:
+            await asyncio.to_thread(
+                renew_login, self.target.admin_conninfo, database, role, self.target.login_secret(login_name(database, role))
+            )
+        except ProvisionError as error:
+            raise ConnectionBroken(str(error), was_sent=False) from error
 
     def _timeout_of(self, role: str) -> float:
         return self.config.data.limits_of(role).statement_timeout_seconds
@@ -263,8 +276,8 @@ class Program(Worker):
         return build(Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self)), without)
 
     async def listen(self) -> None:
-        """Notifications, and what no event trigger tells."""
-        await asyncio.gather(self._hear(), self._watch_roles())
+        """Notifications, what no event trigger tells, and questions where event triggers are forbidden."""
+        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue())
 
     async def close(self) -> None:
         """End connections and background work."""
@@ -292,6 +305,16 @@ class Program(Worker):
                         await self.snapshots.reload(tenant)
                 known = found
             await asyncio.sleep(ROLE_SECONDS)
+
+    async def _watch_catalogue(self) -> None:
+        """Where event triggers are forbidden nothing moves the schema epoch: ask every second whether something changed."""
+        is_needed = True
+        while is_needed:
+            for tenant_id in list(self._signers):
+                with contextlib.suppress(FluxbaseError):
+                    async with self.sessions(tenant_id, reason="notice changes of the schema") as tx:
+                        is_needed = await notice_changes(tx)
+            await asyncio.sleep(1)
 
     # -- what the control plane asks ----------------------------------------------------------------------------------
 

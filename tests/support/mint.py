@@ -16,5 +16,12 @@ async def mint(data_dir: Path, arguments: dict[str, object]) -> str:
         return await program.mint_access_token(**arguments)  # type: ignore[arg-type]
 
 
+def login_password(data_dir: Path, login: str) -> str:
+    """The password of one of our logins, derived from the instance's master key."""
+    from fluxbase.crypto.master import MasterKey
+
+    return MasterKey.load(data_dir / "master.key").derive_secret(f"login:{login}").reveal()
+
+
 if __name__ == "__main__":
     sys.stdout.write(asyncio.run(mint(Path(sys.argv[1]), json.loads(sys.argv[2]))))

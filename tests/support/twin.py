@@ -1,37 +1,141 @@
-"""The program with named pipeline lines left out: what a vulnerable twin runs. Never shipped, never importable from src.
+"""The program with named controls left out: what a vulnerable twin runs. Never shipped, never importable from src.
 
-One process serves every twin: the request header ``x-twin-without`` names the lines its pipeline lacks.
+One process serves every twin: the request header ``x-twin-without`` names the controls it lacks. A plain name is a line of
+``web/pipeline.py``; those with a colon are in LIFTED or are statements of the cleaning (tests/support/controls.py lists all).
+SQL objects are taken away by ``tests/support/without.py``.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
+
+import orjson
 
 from fluxbase import app as application
 from fluxbase.cli import start
+from fluxbase.data import service, snapshot
+from fluxbase.db import connection, errors, executor, pool, sql
+
+REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
+_LOADED = (service, executor)  # so that _lift finds their names
+
+
+def _refuses_nothing(original: Any) -> Any:
+    def parse(raw: bytes, **options: Any) -> Any:
+        everything = [f"{item['schema']}.{item['name']}" for item in orjson.loads(raw)["relations"]]
+        return original(raw, **{**options, "open_relations": everything})
+
+    return parse
+
+
+def _knows_every_column(_: Any) -> Any:
+    return lambda relation, _role: frozenset(relation.columns)
+
+
+def _quotes_nothing(_: Any) -> Any:
+    return lambda name: f'"{name}"'
+
+
+def _tells_everything(original: Any) -> Any:
+    def translate(sqlstate: str, message: str, detail: str | None = None, hint: str | None = None, *_: Any, **__: Any) -> Any:
+        if sqlstate.startswith("FB"):
+            return original(sqlstate, message)
+        return errors.DatabaseError(message, sqlstate=sqlstate, details=detail, hint=hint)
+
+    return translate
+
+
+def _renews_nothing(_: Any) -> Any:
+    async def refuse(_: pool.Pool) -> None:
+        raise connection.ConnectionBroken("the login is refused", was_sent=False)
+
+    return refuse
+
+
+LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
+    "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
+    "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
+    "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
+    "data-plane:errors": (errors, "translate", _tells_everything),
+    "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
+}
+"""Control → where it is, and what stands there instead while a request names it."""
+
+
+def _lift(name: str, owner: Any, attribute: str, make: Callable[[Any], Any]) -> None:
+    original = getattr(owner, attribute)
+    instead = make(original)
+
+    def either(*arguments: Any, **options: Any) -> Any:
+        return (instead if name in REMOVED.get() else original)(*arguments, **options)
+
+    for module in [owner, *(module for key, module in sys.modules.items() if key.startswith("fluxbase."))]:
+        if getattr(module, attribute, None) is original:
+            setattr(module, attribute, either)
+
+
+def _lift_cleaning() -> None:
+    original = connection.cleaning
+
+    def either(role: str) -> Any:
+        removed = REMOVED.get()
+        return tuple((text if cleaning_name(text) not in removed else _IDLE, params) for text, params in original(role))
+
+    pool.Pools.__init__.__kwdefaults__["cleaning"] = either
+
+
+_IDLE = "select null, false"
+
+
+def cleaning_name(statement: str) -> str:
+    """``cleaning:`` and the statement up to its first parenthesis; the role is left out."""
+    return "cleaning:" + ("set role" if statement.startswith("set role") else statement.split("(", maxsplit=1)[0])
 
 
 class TwinSwitch:
-    """ASGI: picks (and builds once) the pipeline without the lines a request names."""
+    """ASGI: picks (and builds once) the program without the controls a request names."""
 
     def __init__(self) -> None:
         weaken()
         self._program = application.create()
-        self._built: dict[str, Any] = {}
+        self._built: dict[frozenset[str], Any] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._program(scope, receive, send)
             return
-        without = next((value.decode() for name, value in scope["headers"] if name == b"x-twin-without"), "")
-        if without not in self._built:
-            self._built[without] = self._program.pipeline(tuple(filter(None, without.split(","))))
-        await self._built[without](scope, receive, send)
+        header = next((value.decode() for name, value in scope["headers"] if name == b"x-twin-without"), "")
+        removed = frozenset(filter(None, header.split(",")))
+        if removed not in self._built:
+            self._built[removed] = self._build(removed)
+        token = REMOVED.set(removed)
+        try:
+            await self._built[removed](scope, receive, send)
+        finally:
+            REMOVED.reset(token)
+
+    def _build(self, removed: frozenset[str]) -> Any:
+        program = self._program
+        lines = tuple(name for name in removed if ":" not in name)
+        if len(lines) == len(removed):
+            return program.pipeline(lines)
+        kept = program.pools, program.executor, program.snapshots, program.data
+        program.build_data_plane()
+        built = program.pipeline(lines)
+        program.pools, program.executor, program.snapshots, program.data = kept
+        return built
 
 
 def create() -> TwinSwitch:
     """Factory named to granian."""
+    for name, lifted in LIFTED.items():
+        _lift(name, *lifted)
+    executor.Executor.__init__.__kwdefaults__["translate"] = errors.translate
+    _lift_cleaning()
     return TwinSwitch()
 
 

@@ -40,6 +40,7 @@ _FATAL = pq.ExecStatus.FATAL_ERROR
 _FIELD = pq.DiagnosticField
 _OK = (_TUPLES, _COMMAND)
 _CLOCK = "select current_database()::text, floor(extract(epoch from clock_timestamp()) * 1000)::bigint::text"
+_OWN_SETTINGS = "select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = session_user limit 1"
 _FEWEST_STATEMENTS = 32
 """Room for the statements that every request needs, so that a batch never evicts its own."""
 NEVER = float("inf")
@@ -52,6 +53,10 @@ class ConnectionBroken(Exception):
         super().__init__(why)
         self.was_sent = was_sent
         """False when nothing can have been committed: the Sync never left."""
+
+
+class LoginSpoilt(ConnectionBroken):
+    """The login is not as it was made. Every role may change its own password and defaults, and RESET ROLE makes a client its login."""
 
 
 class DeadlinePassed(Exception):
@@ -146,19 +151,27 @@ class Connection:
         self._loop.add_reader(self._fd, self._on_readable)
 
     @classmethod
-    async def open(cls, conninfo: str, role: str, *, timeout_seconds: float, cache_size: int, clean: Batch) -> Connection:
-        """Connect, take the role, learn database and clock. Raises ConnectionBroken."""
+    async def open(
+        cls, conninfo: str, role: str, *, timeout_seconds: float, cache_size: int, clean: Batch, is_own_login: bool = False
+    ) -> Connection:
+        """Connect, take the role, learn database and clock. Raises ConnectionBroken, LoginSpoilt for a login of ours that was changed."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 connection = cls(await async_pq.connect(conninfo), role, cache_size, clean)
                 try:
+                    is_spoilt = is_own_login and await connection.run(((_OWN_SETTINGS, ()),)) != [()]
                     await connection.run(((f"set role {quote_ident(role)}", ()),))
                     await connection.read_clock()
                 except BaseException:
                     connection.close()
                     raise
-        except (TimeoutError, OSError, StatementError) as error:
+        except (async_pq.LoginRefused, StatementError) as error:
+            raise LoginSpoilt(f"cannot connect: {type(error).__name__}", was_sent=False) from error
+        except (TimeoutError, OSError) as error:
             raise ConnectionBroken(f"cannot connect: {type(error).__name__}", was_sent=False) from error
+        if is_spoilt:
+            connection.close()
+            raise LoginSpoilt("the login has settings of its own", was_sent=False)
         return connection
 
     async def read_clock(self) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, cleaning
+from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, LoginSpoilt, cleaning
 from fluxbase.kernel.errors import DeadlineExceeded, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from fluxbase.db.connection import Batch
 
@@ -25,6 +26,7 @@ WATCH_SECONDS = 0.1
 CLEANING_SECONDS = 5.0
 TRIM_SECONDS = 10.0
 IDLE_SECONDS = 60.0
+RENEW_SECONDS = 2.0
 LIFE_SECONDS = 1800.0
 """A connection is replaced after this: memory of old sessions and a clock that moved go with it."""
 
@@ -66,8 +68,10 @@ class Gate:
 class Pool:
     """Connections of one role in one database."""
 
-    def __init__(self, pools: Pools, gate: Gate, conninfo: str, role: str) -> None:
+    def __init__(self, pools: Pools, gate: Gate, conninfo: str, role: str, renew: Callable[[], Awaitable[None]] | None) -> None:
         self._pools = pools
+        self._renew = renew
+        self._renew_again_at = 0.0
         self._gate = gate
         self._conninfo = conninfo
         self._role = role
@@ -143,10 +147,11 @@ class Pool:
 
     async def _connect(self) -> None:
         try:
-            connection = await Connection.open(
-                self._conninfo, self._role, timeout_seconds=self._pools.connect_timeout_seconds, clean=self._pools.cleaning(self._role),
-                cache_size=self._pools.statement_cache_size,
-            )  # fmt: skip
+            try:
+                connection = await self._open()
+            except LoginSpoilt:
+                await self._renew_login()
+                connection = await self._open()
         except ConnectionBroken:
             self._connecting -= 1
             self._gate.failed()
@@ -163,6 +168,20 @@ class Pool:
         connection.on_break = self._gone
         self._free(connection)
         self._pools.watch()
+
+    async def _open(self) -> Connection:
+        return await Connection.open(
+            self._conninfo, self._role, timeout_seconds=self._pools.connect_timeout_seconds, cache_size=self._pools.statement_cache_size,
+            clean=self._pools.cleaning(self._role), is_own_login=self._renew is not None,
+        )  # fmt: skip
+
+    async def _renew_login(self) -> None:
+        """Make the login again what provisioning made it, at most once in a while. Raises ConnectionBroken."""
+        now = time.monotonic()
+        if self._renew is None or now < self._renew_again_at:
+            raise ConnectionBroken("the login is refused", was_sent=False)
+        self._renew_again_at = now + RENEW_SECONDS
+        await self._renew()
 
     def _forget_the_gone(self) -> None:
         while self._waiters and self._waiters[0][1].done():
@@ -263,13 +282,18 @@ class Pool:
 
 
 class Pools:
-    """All pools of a worker. ``conninfo_of(database, role)`` names the login; ``total`` bounds them together."""
+    """All pools of a worker. ``conninfo_of(database, role)`` names the login; ``total`` bounds them together.
+
+    ``renew_login(database, role)`` repairs a login that its own SQL has spoilt, where logins are ours; it raises ConnectionBroken.
+    """
 
     def __init__(
         self, conninfo_of: Callable[[str, str], str], *, size: int, wait_seconds: float, connect_timeout_seconds: float,
         statement_cache_size: int, total: int | None = None, cleaning: Callable[[str], Batch] = cleaning,
+        renew_login: Callable[[str, str], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         self._conninfo_of = conninfo_of
+        self._renew_login = renew_login
         self.size = size
         self.total = max(size, total or 4 * size)
         self.wait_seconds = wait_seconds
@@ -290,7 +314,8 @@ class Pools:
         pool = self._pools.get((database, role))
         if pool is None:
             gate = self._gates.setdefault(database, Gate())
-            pool = self._pools[database, role] = Pool(self, gate, self._conninfo_of(database, role), role)
+            renew = None if self._renew_login is None else partial(self._renew_login, database, role)
+            pool = self._pools[database, role] = Pool(self, gate, self._conninfo_of(database, role), role, renew)
         return pool
 
     def forget_plans(self, database: str | None = None) -> None:

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 _BAD, _FAILED, _OK, _READING = pq.ConnStatus.BAD, pq.PollingStatus.FAILED, pq.PollingStatus.OK, pq.PollingStatus.READING
 
 
+class LoginRefused(OSError):
+    """PostgreSQL answered and did not take the login: its password was changed, or it may not connect."""
+
+
 async def connect(conninfo: str) -> PGconn:
-    """A connected ``PGconn``, non-blocking and in pipeline mode. Raises OSError (also for a refused password)."""
+    """A connected ``PGconn``, non-blocking and in pipeline mode. Raises OSError, LoginRefused for a refused password."""
     loop = asyncio.get_running_loop()
     try:
         pgconn = pq.PGconn.connect_start((await _resolved(conninfo, loop)).encode())
@@ -44,7 +48,7 @@ async def _poll_connect(pgconn: PGconn, loop: asyncio.AbstractEventLoop) -> None
         if state == _FAILED:
             break
         await _ready(loop, pgconn.socket, is_reading=state == _READING)
-    raise OSError(pgconn.get_error_message())
+    raise (LoginRefused if pgconn.used_password else OSError)(pgconn.get_error_message())
 
 
 async def cancel(pgconn: PGconn) -> None:

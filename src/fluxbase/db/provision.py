@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 
 SYSTEM_LOGIN = "fluxbase_system"
 OWNER_LOGIN = "fluxbase_owner"
+_PASS_RLS = ("service_role", OWNER_LOGIN)
 _LOCK = 0x666C7578
 _BLOCK = 64
 _MAX_NAME = 63
-EVENT_TRIGGERS = (("fluxbase_ddl", "ddl_command_end", "on_ddl"), ("fluxbase_drop", "sql_drop", "on_drop"))
+EVENT_TRIGGERS = (
+    ("fluxbase_ddl", "ddl_command_end", "on_ddl"),
+    ("fluxbase_drop", "sql_drop", "on_drop"),
+    ("fluxbase_client_ddl", "ddl_command_start", "refuse_client_ddl"),
+)
+NO_EVENT_TRIGGERS = (
+    "event triggers are not allowed here: a new table is closed at the next start, and the data plane refuses it until then; "
+    "a changed one is noticed within a second; name no role in a restrictive policy (a client can take its own role out of it)"
+)
 
 
 class ProvisionError(Exception):
@@ -80,6 +89,18 @@ def provision(
     return report
 
 
+def renew_login(admin_conninfo: str, database: str, role: str, password: Secret) -> None:
+    """Give a login back its password and no settings: a client can change both of its own. Raises ProvisionError."""
+    login = sql.Identifier(login_name(database, role))
+    try:
+        with psycopg.connect(admin_conninfo) as connection:
+            connection.execute(sql.SQL("alter role {} password {}").format(login, sql.Literal(password.reveal())))
+            connection.execute(sql.SQL("alter role {} reset all").format(login))
+            connection.execute(sql.SQL("alter role {} in database {} reset all").format(login, sql.Identifier(database)))
+    except psycopg.Error as error:
+        raise ProvisionError("the login could not be repaired") from error
+
+
 def migration_files() -> list[tuple[str, str]]:
     """Name and text of every system migration, in order."""
     folder = files("fluxbase") / "sql" / "migrations"
@@ -103,11 +124,13 @@ class _Work:
         row = run("select current_database(), rolsuper, current_user from pg_roles where rolname = current_user").fetchone()
         assert row is not None  # noqa: S101 - current_user always has a row
         database, is_superuser, admin = row
-        fingerprint = self._fingerprint(database)
         if run("select to_regclass('fluxbase.provisioned')").fetchone() != (None,):
             stored = run("select fingerprint, weaker from fluxbase.provisioned").fetchone()
-            if stored is not None and stored[0] == fingerprint:
+            if stored is not None and stored[0] == self._fingerprint(database):
                 self.report.weaker.extend(stored[1])
+                if NO_EVENT_TRIGGERS in stored[1]:  # nobody closed what was born since the last start
+                    run("select fluxbase.close_everything()")
+                    self._stand_in_policies()
                 return
         self.report.has_changed = True
         run("set local role none")
@@ -120,10 +143,9 @@ class _Work:
         self._extensions()
         run("select fluxbase.close_everything()")
         self._event_triggers()
-        if not is_superuser:
-            self._stand_in_policies()
+        self._stand_in_policies()
         run("delete from fluxbase.provisioned")
-        run("insert into fluxbase.provisioned (fingerprint, weaker) values (%s, %s)", (fingerprint, self.report.weaker))
+        run("insert into fluxbase.provisioned (fingerprint, weaker) values (%s, %s)", (self._fingerprint(database), self.report.weaker))
 
     def _disable_triggers(self) -> None:
         for name, _, _ in EVENT_TRIGGERS:
@@ -131,7 +153,7 @@ class _Work:
                 self.connection.execute(sql.SQL("drop event trigger {}").format(sql.Identifier(name)))
 
     def _fingerprint(self, database: str) -> str:
-        """Changes with our SQL, the arguments, the database (a restore) and every login's password."""
+        """Changes with our SQL, the arguments, the database (a restore), every login's password, and when a trigger or schema is gone."""
         identifier = (
             self.connection.execute("select system_identifier::text from pg_control_system()").fetchone() if self._may_control() else ("",)
         )
@@ -146,7 +168,11 @@ class _Work:
         schemas = self.connection.execute(
             "select array_agg(nspname order by nspname)::text from pg_namespace where nspname = any(%s)", (list(self.schemas),)
         ).fetchone()
-        return hashlib.sha256("\0".join([*parts, repr(schemas)]).encode()).hexdigest()
+        triggers = self.connection.execute(
+            "select array_agg(evtname || evtenabled::text order by evtname)::text from pg_event_trigger where evtname = any(%s)",
+            ([name for name, _, _ in EVENT_TRIGGERS],),
+        ).fetchone()
+        return hashlib.sha256("\0".join([*parts, repr(schemas), repr(triggers)]).encode()).hexdigest()
 
     def _may_control(self) -> bool:
         return self.connection.execute("select has_function_privilege('pg_control_system()', 'execute')").fetchone() == (True,)
@@ -157,7 +183,7 @@ class _Work:
         for role in (SYSTEM_LOGIN, OWNER_LOGIN):
             self._role(role, "login noinherit" if role == SYSTEM_LOGIN else "login")
             self._password(role)
-        for role in ("service_role", OWNER_LOGIN):
+        for role in _PASS_RLS:
             self._bypass_rls(role)
         for role in (*CLIENT_ROLES, *self.custom_roles) if self.with_logins else ():
             login = login_name(database, role)
@@ -305,22 +331,24 @@ class _Work:
                         )
                     )
         except psycopg.errors.InsufficientPrivilege:
-            self.report.weaker.append(
-                "event triggers are not allowed here: new tables are closed at the next start or by fluxbase doctor --fix; "
-                "until then the data plane refuses them"
-            )
+            self.report.weaker.append(NO_EVENT_TRIGGERS)
 
     def _stand_in_policies(self) -> None:
+        """Where BYPASSRLS may not be granted: a policy per table for the roles that should have it."""
         rows = self.connection.execute(
-            "select format('%I.%I', n.nspname, c.relname), rolbypassrls from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-            "join fluxbase.exposed_schemas e on e.name = n.nspname, pg_roles r where c.relkind in ('r', 'p') and r.rolname = 'service_role'"
+            "select n.nspname, c.relname, r.rolname, 'fluxbase_' || r.rolname::text "
+            "from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+            "join fluxbase.exposed_schemas e on e.name = n.nspname join pg_roles r on r.rolname = any(%s) and not r.rolbypassrls "
+            "where c.relkind in ('r', 'p') and not exists "
+            "(select from pg_policy p where p.polrelid = c.oid and p.polname = 'fluxbase_' || r.rolname)",
+            ([*_PASS_RLS],),
         ).fetchall()
-        for name, bypasses in rows:
-            if not bypasses:
-                self.connection.execute(
-                    f"drop policy if exists fluxbase_service_role on {name}; "
-                    f"create policy fluxbase_service_role on {name} to service_role using (true) with check (true)".encode()
+        for schema, table, role, policy in rows:
+            self.connection.execute(
+                sql.SQL("create policy {} on {} to {} using (true) with check (true)").format(
+                    sql.Identifier(policy), sql.Identifier(schema, table), sql.Identifier(role)
                 )
+            )
 
 
 def admin_database(conninfo: str) -> str:

@@ -185,3 +185,12 @@ async def select_identity_key(tx: Any) -> bytes:
     """The key that signs identities of the tenant's database."""
     rows = await tx.fetch("select encode(key, 'hex') from fluxbase.identity_key")
     return bytes.fromhex(rows[0][0])
+
+
+async def notice_changes(tx: Any) -> bool:
+    """Move the schema epoch when the catalogue changed; false where event triggers do that, so that nobody need ask again."""
+    rows = await tx.fetch(
+        "select fluxbase.notice_changes() "
+        "where not exists (select from pg_event_trigger where evtname = 'fluxbase_ddl' and evtenabled <> 'D')"
+    )
+    return bool(rows)

@@ -10,28 +10,29 @@ create table fluxbase.identity_key (
 );
 revoke all on fluxbase.identity_key from public;
 
--- NULL when nothing is set; the claims when they verify; 42501 when something is set that does not.
+-- NULL when nothing is set; the claims when they verify; 42501 when something is set that does not. On a client's own
+-- connection (a login fb_…) an identity is always set: nothing set means that its SQL took it away, and a policy may test for NULL.
 -- plpgsql keeps its plan for the session: cheaper than an SQL body, which is planned again in each query.
 create function fluxbase.verified_claims() returns text
 language plpgsql stable parallel restricted security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  proof text := current_setting('fluxbase.identity', true);
-  claims text := current_setting('request.jwt.claims', true);
+  proof text := coalesce(current_setting('fluxbase.identity', true), '');
+  claims text := coalesce(current_setting('request.jwt.claims', true), '');
   expires text;
   pads fluxbase.identity_key%rowtype;
 begin
-  if coalesce(proof, '') = '' and coalesce(claims, '') = '' then
+  if proof = '' and claims = '' and session_user not like 'fb\_%' then
     return null;
   end if;
-  expires := split_part(coalesce(proof, ''), '.', 1);
+  expires := split_part(proof, '.', 1);
   select * into pads from fluxbase.identity_key;
   if expires !~ '^[0-9]{1,15}$'
      or to_timestamp(expires::numeric / 1000.0) <= transaction_timestamp()
      or to_timestamp(expires::numeric / 1000.0) > transaction_timestamp() + interval '10 seconds'
      or split_part(proof, '.', 2) is distinct from encode(sha256(pads.outer_block || sha256(pads.inner_block || convert_to(
-          current_database() || E'\n' || current_setting('role') || E'\n' || pg_backend_pid() || E'\n' || expires || E'\n' || coalesce(claims, ''),
+          current_database() || E'\n' || current_setting('role') || E'\n' || pg_backend_pid() || E'\n' || expires || E'\n' || claims,
           'UTF8'))), 'hex')
   then
     raise exception 'the identity of this request does not verify' using errcode = '42501',

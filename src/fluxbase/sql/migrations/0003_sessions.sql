@@ -61,7 +61,9 @@ create table fluxbase.epoch (
   schema_epoch bigint not null default 1,
   key_epoch bigint not null default 1,
   freeze_epoch bigint not null default 0,
-  is_frozen boolean not null default false
+  is_frozen boolean not null default false,
+  is_closing boolean not null default false,  -- on_ddl is at work in this transaction: what it does itself needs no closing
+  catalogue text not null default ''          -- where there are no event triggers: what notice_changes() saw last
 );
 insert into fluxbase.epoch default values;
 

@@ -17,7 +17,8 @@ begin
      where n.nspname = 'pg_catalog'
        and (p.proname in ('pg_cancel_backend', 'pg_terminate_backend', 'pg_prepared_statement', 'pg_cursor', 'pg_lock_status', 'pg_blocking_pids',
             'pg_export_snapshot', 'lo_create', 'lo_creat', 'lo_open', 'lo_import', 'lo_export', 'lo_from_bytea', 'lo_put', 'lo_get', 'lo_unlink',
-            'lowrite', 'loread', 'pg_notification_queue_usage', 'pg_get_wal_resource_managers', 'query_to_xml', 'database_to_xml')
+            'lowrite', 'loread', 'pg_notification_queue_usage', 'pg_get_wal_resource_managers', 'query_to_xml', 'database_to_xml',
+            'pg_logical_emit_message')
             or p.proname like 'pg\_stat\_get\_%')
   loop
     begin
