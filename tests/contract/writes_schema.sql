@@ -55,7 +55,7 @@ create function wide_accounts(low int) returns table (id int, label text) langua
 create function one_column() returns table (n int) language sql stable as $$ select 1 union all select 2 $$;
 create function both_ways(in out a int, out b text) language sql as $$ select a + 1, 'b' $$;
 create function one_out(out answer int) language sql as $$ select 42 $$;
-create function some_record() returns record language sql as $$ select 1, 'x'::text $$;
+create function some_record() returns record language sql as $$ select 1 as n, 'x'::text as word $$;
 create function quiet() returns void language sql as $$ select $$;
 create function joined(variadic words text[]) returns text language sql immutable as $$ select array_to_string(words, '+') $$;
 create function summed(list int[]) returns bigint language sql immutable as $$ select sum(x) from unnest(list) x $$;

@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from fluxbase.data.engine import Work
 
 
-ROOT_VERBS = b"OPTIONS,GET,HEAD"
-
-
 def allowing(verbs: bytes) -> DataReply:
     """The answer of OPTIONS."""
     return DataReply(200, [(b"allow", verbs), (b"content-length", b"0")], b"")
