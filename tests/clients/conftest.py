@@ -7,18 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import Server, start_server
 
 USER = "7d0f3f0e-2f5b-4c39-9a43-1f6a4f7c1a01"
 OTHER = "7d0f3f0e-2f5b-4c39-9a43-1f6a4f7c1a02"
 
 
+SETTINGS = {
+    "FLUXBASE_DATA_AGGREGATES_ENABLED": "true",
+    "FLUXBASE_DATA_PLAN_ENABLED": "true",
+    "FLUXBASE_DATA_SCHEMAS": '["public", "cl_archive"]',
+    "FLUXBASE_DATA_TX_END": "commit-allow-override",
+}
+
+
 @pytest.fixture(scope="module")
-def library(server: Server) -> Iterator[Server]:
-    """The server with tests/clients/library.sql applied as the owner would."""
-    server.sql((Path(__file__).parent / "library.sql").read_text())
-    yield server
-    server.sql("drop table public.cl_book_genres, public.cl_shelves, public.cl_books, public.cl_genres, public.cl_authors cascade")
+def library() -> Iterator[Server]:
+    """A server with what clients may switch on, and tests/clients/library.sql applied as the owner would."""
+    server = start_server(env=SETTINGS)
+    try:
+        server.sql((Path(__file__).parent / "library.sql").read_text())
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,12 @@ create table public.cl_shelves (
   unique (owner, label)
 );
 
+create schema if not exists cl_archive;
+drop table if exists cl_archive.cl_scrolls;
+create table cl_archive.cl_scrolls (id integer primary key, title text not null);
+create policy everybody_reads on cl_archive.cl_scrolls for select using (true);
+insert into cl_archive.cl_scrolls values (1, 'Iliad');
+
 create policy everybody_reads on public.cl_authors for select using (true);
 create policy everybody_reads on public.cl_books for select using (true);
 create policy users_write on public.cl_books for all to authenticated using (true) with check (price > 0);
@@ -55,4 +61,10 @@ insert into public.cl_books values
   (4, 'Letters', 12.00, 1, 2, null), (5, 'Sums', 30.00, 4, 3, null);
 insert into public.cl_genres values (1, 'science'), (2, 'prose');
 insert into public.cl_book_genres values (1, 1), (1, 2), (2, 1), (3, 2), (5, 1);
+create or replace function public.cl_join(variadic words text[]) returns text language sql immutable as 'select array_to_string(words, ''-'')';
+create or replace function public.cl_sum(list integer[]) returns bigint language sql immutable as 'select sum(x) from unnest(list) x';
+create or replace function public.cl_nothing() returns void language sql as 'select';
+create or replace function public.cl_names() returns setof text language sql stable as 'select name from public.cl_authors order by id';
+create or replace function public.cl_echo(json) returns json language sql immutable as 'select $1';
+create or replace function public.cl_sleep() returns integer language plpgsql as 'begin perform pg_sleep(2); return 1; end';
 notify pgrst, 'reload schema';

@@ -232,6 +232,84 @@ scenario('maxAffected rolls an over-wide update back', async () => {
   assert.deepEqual([status, error.code], [400, 'PGRST124'])
   assert.equal((await rows(anon.from('cl_books').select('stock').eq('id', 3).single())).stock, 9)
 })
+scenario('isDistinct, regexMatch, likeAllOf, ilikeAnyOf and range operators', async () => {
+  assert.deepEqual(await ids(books().filter('translator_id', 'isdistinct', 2)), [2, 3, 4, 5])
+  assert.deepEqual(await ids(books().likeAllOf('title', ['%e%', 'N%'])), [1])
+  assert.deepEqual(await ids(books().ilikeAnyOf('title', ['n%', 'SUMS'])), [1, 5])
+  assert.deepEqual(await ids(books().match({ author_id: 1, stock: 3 })), [1])
+  assert.deepEqual(await ids(books().not('id', 'gt', 2)), [1, 2])
+})
+scenario('aggregates: alone, grouped, cast and inside an embed', async () => {
+  assert.deepEqual(await rows(anon.from('cl_books').select('count(),price.sum(),top:price.max()').lt('id', 100)), [{ count: 5, sum: 79.75, top: 30 }])
+  const grouped = await rows(anon.from('cl_books').select('author_id,price.avg()::int').lt('id', 100).order('author_id'))
+  assert.deepEqual(grouped, [{ author_id: 1, avg: 15 }, { author_id: 2, avg: 10 }, { author_id: 3, avg: 30 }])
+  const inside = await rows(anon.from('cl_authors').select('name,books:cl_books!cl_books_author_fkey(count())').eq('id', 1))
+  assert.deepEqual(inside, [{ name: 'Ada', books: [{ count: 2 }] }])
+})
+scenario('spread embeds lift columns', async () => {
+  const got = await rows(anon.from('cl_books').select('title,...cl_authors!cl_books_author_fkey(author:name)').eq('id', 1))
+  assert.deepEqual(got, [{ title: 'Notes', author: 'Ada' }])
+})
+scenario('explain as text and JSON, with analyze', async () => {
+  const text = await rows(anon.from('cl_books').select('id').explain())
+  assert.match(text, /Aggregate.*cost=/)
+  const json = await rows(anon.from('cl_books').select('id').explain({ format: 'json', analyze: true, verbose: true }))
+  assert.ok(json[0].Plan['Actual Total Time'] >= 0)
+})
+scenario('rollback answers and keeps nothing', async () => {
+  const got = await rows(user.from('cl_books').insert({ id: 260, title: 'Gone', price: 1, author_id: 1 }).select('id').rollback())
+  assert.deepEqual(got, [{ id: 260 }])
+  assert.deepEqual(await ids(anon.from('cl_books').select('id').eq('id', 260)), [])
+})
+scenario('maxAffected lets a narrow change through, on rpc too', async () => {
+  assert.equal((await user.from('cl_books').update({ stock: 3 }).eq('id', 1).maxAffected(1)).error, null)
+  const { error } = await anon.rpc('cl_cheap', { max_price: 100 }).maxAffected(1)
+  assert.equal(error.code, 'PGRST124')
+})
+scenario('throwOnError rejects with the error', async () => {
+  await assert.rejects(async () => { await anon.from('cl_absent').select().throwOnError() }, (error) => error.code === 'PGRST205')
+})
+scenario('abortSignal ends a request, and the next one works', async () => {
+  const controller = new AbortController()
+  setTimeout(() => controller.abort(), 100)
+  const { error } = await anon.rpc('cl_sleep').abortSignal(controller.signal)
+  assert.match(error.message, /abort/i)
+  assert.deepEqual(await ids(anon.from('cl_books').select('id').eq('id', 1)), [1])
+})
+scenario('schema() speaks to another exposed schema', async () => {
+  assert.deepEqual(await rows(anon.schema('cl_archive').from('cl_scrolls').select()), [{ id: 1, title: 'Iliad' }])
+})
+scenario('geojson is 406 without PostGIS', async () => {
+  const { status, error } = await anon.from('cl_books').select().geojson()
+  assert.deepEqual([status, error.code], [406, 'PGRST107'])
+})
+scenario('csv quotes what needs it', async () => {
+  await rows(user.from('cl_books').insert({ id: 270, title: 'a, "b"', price: 1, author_id: 1 }))
+  assert.equal(await rows(anon.from('cl_books').select('id,title').eq('id', 270).csv()), 'id,title\n270,"a, ""b"""')
+})
+scenario('rpc with arrays, variadic and void results, sets of scalars and a raw body', async () => {
+  assert.equal(await rows(anon.rpc('cl_sum', { list: [1, 2, 3] })), 6)
+  assert.equal(await rows(anon.rpc('cl_sum', { list: [1, 2] }, { get: true })), 3)
+  assert.equal(await rows(anon.rpc('cl_join', { words: ['a', 'b'] })), 'a-b')
+  assert.equal(await rows(anon.rpc('cl_nothing')), null)
+  assert.deepEqual(await rows(anon.rpc('cl_names')), ['Ada', 'Blaise', 'Carl'])
+  assert.deepEqual(await rows(anon.rpc('cl_echo', { a: [1, { b: null }] })), { a: [1, { b: null }] })
+})
+scenario('rpc counts by HEAD', async () => {
+  const got = await anon.rpc('cl_cheap', { max_price: 12 }, { head: true, get: true, count: 'exact' }).lt('id', 100)
+  assert.deepEqual([got.count, got.data], [3, null])
+})
+scenario('upsert counts, and answers what it changed', async () => {
+  await rows(user.from('cl_books').insert({ id: 280, title: 'One', price: 1, author_id: 1 }))
+  const got = await user.from('cl_books').upsert({ id: 280, title: 'Two', price: 1, author_id: 1 }, { count: 'exact' }).select('title').single()
+  assert.deepEqual([got.status, got.count, got.data], [200, 1, { title: 'Two' }])
+})
+scenario('every kind of count', async () => {
+  for (const count of ['exact', 'planned', 'estimated']) {
+    const got = await anon.from('cl_books').select('id', { count }).lt('id', 100)
+    assert.ok(got.count >= 0, `${count}: ${JSON.stringify(got.error)}`)
+  }
+})
 
 const results = {}
 for (const [name, run] of scenarios) {

@@ -114,3 +114,59 @@ def test_errors(connect: Connect, table: str, columns: str, code: str) -> None:
     with pytest.raises(APIError) as refused:
         connect(None).table(table).select(columns).execute()
     assert refused.value.code == code
+
+
+def test_aggregates(connect: Connect) -> None:
+    """Aggregates group by the other columns."""
+    answer = connect(None).table("cl_books").select("author_id,stock.sum()").lt("id", 100).order("author_id").execute()
+    assert [row["author_id"] for row in answer.data] == [1, 2, 3]
+    assert answer.data[1] == {"author_id": 2, "sum": 10}
+
+
+def test_csv(connect: Connect) -> None:
+    """csv() gives a header and the rows."""
+    assert connect(None).table("cl_genres").select("id,name").order("id").csv().execute().data == "id,name\n1,science\n2,prose"
+
+
+def test_explain(connect: Connect) -> None:
+    """explain() gives the statement's plan."""
+    assert "cost=" in connect(None).table("cl_books").select("id").explain().execute()
+
+
+def test_max_affected(connect: Connect, user_token: str) -> None:
+    """max_affected() refuses a wider change, and nothing of it is kept."""
+    with pytest.raises(APIError) as refused:
+        connect(user_token).table("cl_books").update({"stock": 99}).lt("id", 100).max_affected(1).execute()
+    assert refused.value.code == "PGRST124"
+    assert connect(None).table("cl_books").select("id").eq("stock", 99).execute().data == []
+
+
+def test_other_schema(connect: Connect) -> None:
+    """schema() speaks to another exposed schema, and to no other."""
+    assert connect(None).schema("cl_archive").table("cl_scrolls").select("title").execute().data == [{"title": "Iliad"}]
+    with pytest.raises(APIError) as refused:
+        connect(None).schema("auth").table("sessions").select("*").execute()
+    assert refused.value.code == "PGRST106"
+
+
+def test_rpc_forms(connect: Connect) -> None:
+    """Arrays, variadic arguments, sets with filters, and nothing at all."""
+    client = connect(None)
+    assert client.rpc("cl_sum", {"list": [1, 2, 3]}).execute().data == 6
+    assert client.rpc("cl_join", {"words": ["a", "b"]}).execute().data == "a-b"
+    assert [r["id"] for r in client.rpc("cl_cheap", {"max_price": 12}).lt("id", 100).order("id").execute().data] == [1, 3, 4]
+    assert client.rpc("cl_names").execute().data == ["Ada", "Blaise", "Carl"]
+
+
+def test_upsert_on_conflict(connect: Connect, user_token: str) -> None:
+    """upsert() ignores or merges duplicates of the named key."""
+    user = connect(user_token)
+    row = {"label": "py-upsert", "owner": USER}
+    assert len(user.table("cl_shelves").upsert(row, on_conflict="owner,label").execute().data) == 1
+    assert user.table("cl_shelves").upsert(row, on_conflict="owner,label", ignore_duplicates=True).execute().data == []
+
+
+@pytest.mark.parametrize("method", [CountMethod.exact, CountMethod.planned, CountMethod.estimated])
+def test_counts(connect: Connect, method: CountMethod) -> None:
+    """Every kind of count gives a number."""
+    assert (connect(None).table("cl_books").select("id", count=method).execute().count or 0) >= 0

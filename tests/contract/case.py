@@ -8,7 +8,7 @@ A module of cases is a table ``CASES: tuple[Case, ...]`` and one parametrised te
         check(contract, case)
 
 ``request`` is what goes over the socket: ``GET /films?id=eq.1``, then header lines, then an empty line and the body.
-Paths of sections 1.x are relative to ``/rest/v1``. After an unsafe method the data is put back (``data.sql``).
+Paths of sections 1.x are relative to ``/rest/v1``. After an unsafe method the data is put back (``*data.sql``).
 """
 
 from __future__ import annotations
@@ -131,10 +131,11 @@ def _shown(value: str | None, wanted: str | None) -> str | None:
 
 def install(server: Server) -> None:
     """The schema of the cases, with its data."""
-    server.sql((HERE / "schema.sql").read_text(encoding="utf-8"))
+    for path in sorted(HERE.glob("*schema.sql")):
+        server.sql(path.read_text(encoding="utf-8"))
     seed(server)
 
 
 def seed(server: Server) -> None:
     """The data of the cases, as it was."""
-    server.sql((HERE / "data.sql").read_text(encoding="utf-8"))
+    server.sql("".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*data.sql"))))

@@ -12,6 +12,8 @@ from tests.support.server import Server, start_server
 SETTINGS = {
     "FLUXBASE_DATA_SCHEMAS": '["public", "archive"]',
     "FLUXBASE_DATA_AGGREGATES_ENABLED": "true",
+    "FLUXBASE_DATA_PLAN_ENABLED": "true",
+    "FLUXBASE_DATA_TX_END": "commit-allow-override",
 }
 
 

@@ -143,6 +143,10 @@ class Data(Section):
     require_rls: bool = Field(
         default=True, description="Serve only relations that Row Level Security protects; false only for a database that is not managed."
     )
+    plan_enabled: bool = Field(default=False, description="Answer application/vnd.pgrst.plan with the statement's plan.")
+    tx_end: Literal["commit", "commit-allow-override", "rollback", "rollback-allow-override"] = Field(
+        default="commit", description="How a transaction ends; with allow-override the client decides by Prefer: tx=commit or tx=rollback."
+    )
 
     def limits_of(self, role: str) -> CostLimits:
         """The cost limits of a role; one that is not named has authenticated's."""

@@ -13,15 +13,12 @@ import io
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 
 from fluxbase.data.grammar import decode_pairs
 from fluxbase.kernel.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_DEPTH = 64
 _KEY = re.compile(rb'"\s*:')
@@ -49,10 +46,20 @@ def parse_rows(body: bytes, content_type: str, *, needs_uniform: bool) -> Payloa
         return _json_rows(body, needs_uniform=needs_uniform)
     if media == "text/csv":
         return _csv_rows(body)
-    if media == "application/x-www-form-urlencoded":
-        fields = dict(decode_pairs(_text(body)))
-        return Payload(orjson.dumps([fields]), tuple(fields), 1, is_object=True)
-    refuse(f"Content-Type not acceptable: {media}")
+    if media != "application/x-www-form-urlencoded":
+        refuse_type(media)
+    fields = dict(decode_pairs(text_of(body)))
+    return Payload(orjson.dumps([fields]), tuple(fields), 1, is_object=True)
+
+
+def is_raw(media: str) -> bool:
+    """Whether a body of this type is one value, for a function with one unnamed argument."""
+    return media in ("text/plain", "text/xml", "application/octet-stream")
+
+
+def refuse_type(media: str) -> NoReturn:
+    """A body of a type that nothing here reads."""
+    refuse(f"Content-Type not acceptable: {media[:100]}")
 
 
 def load_json(body: bytes) -> Any:
@@ -116,34 +123,41 @@ def _json_rows(body: bytes, *, needs_uniform: bool) -> Payload:
     value = load_json(body)
     if isinstance(value, dict):
         return Payload(b"[" + body + b"]", tuple(value), 1, is_object=True)
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+    if not isinstance(value, list):
         refuse("Empty or invalid json")
-    keys = tuple(value[0]) if value else ()
-    if needs_uniform:
-        wanted = value[0].keys() if value else set()
+    if not all(isinstance(row, dict) for row in value):
+        refuse("All object keys must match")
+    if needs_uniform and value:
+        wanted = value[0].keys()
         if any(row.keys() != wanted for row in value):
             refuse("All object keys must match")
-    return Payload(body, keys, len(value), is_object=False)
+    return Payload(body, tuple(value[0]) if value else (), len(value), is_object=False)
+
+
+_STRAY_QUOTE = re.compile(r'(?:(?:[^",\r\n]*+|"(?:[^"]|"")*+")(?:,|\r\n|\r|\n|\Z))*+\Z')
+"""RFC 4180: a quote opens a field or is doubled inside one; Python's reader takes it for a character elsewhere."""
+csv.field_size_limit(2**31 - 1)  # the body has its own limit
 
 
 def _csv_rows(body: bytes) -> Payload:
+    text = text_of(body)
+    if '"' in text and _STRAY_QUOTE.match(text) is None:
+        refuse("Invalid CSV: a quote stands where none may")
     try:
-        lines = list(csv.reader(io.StringIO(_text(body), newline=""), strict=True))
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
     except csv.Error:
         refuse("Invalid CSV")
-    lines = [line for line in lines if line]
     if not lines:
-        return Payload(b"[]", (), 0, is_object=False)
+        refuse("Empty or invalid csv")
     header, *rows = lines
     if any(len(row) != len(header) for row in rows) or len(set(header)) != len(header):
         refuse("All lines must have same number of fields")
-    values: Iterable[dict[str, str | None]] = [
-        {name: None if cell == "NULL" else cell for name, cell in zip(header, row, strict=True)} for row in rows
-    ]
-    return Payload(orjson.dumps(list(values)), tuple(header), len(rows), is_object=False)
+    values = [{name: None if cell == "NULL" else cell for name, cell in zip(header, row, strict=True)} for row in rows]
+    return Payload(orjson.dumps(values), tuple(header) if rows else (), len(rows), is_object=False)
 
 
-def _text(body: bytes) -> str:
+def text_of(body: bytes) -> str:
+    """The body as text. Raises PGRST102 for what PostgreSQL cannot hold."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:

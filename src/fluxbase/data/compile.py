@@ -9,15 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from fluxbase.data.compile_body import body_sql
 from fluxbase.data.grammar import FULL_TEXT, OPERATORS, Field, Filter, Logic, Order, SelectColumn
 from fluxbase.db.sql import qualified, quote_ident
 
 if TYPE_CHECKING:
+    from fluxbase.data.media import Representation
     from fluxbase.data.plan import Join, Node
 
 SlotKind = Literal["value", "text", "limit", "offset", "body", "argument"]
 Slot = tuple[SlotKind, int | str | tuple[str, ...]]
-Media = Literal["json", "object", "csv", "stripped", "stripped_object"]
 
 
 @dataclass(slots=True)
@@ -70,8 +71,11 @@ def filter_sql(node: Node, item: Filter | Logic, params: Params) -> str:
     left = column_sql(node, item.field, params)
     if item.operator == "is":
         return f"{negation}{left} is {item.constant}"
+    from_text = _from_text(node, item.field)
     if item.operator == "in":
-        return f"{negation}{left} = any({params.add('value', item.slot)})"
+        right = params.add("value", item.slot)
+        right = f"array(select {from_text}(v) from unnest({right}::text[]) v)" if from_text else right
+        return f"{negation}{left} = any({right})"
     if item.operator in FULL_TEXT:
         language = f"{params.add('text', item.language)}::regconfig, " if item.language else ""
         column = node.relation.columns.get(item.field.name)
@@ -79,9 +83,28 @@ def filter_sql(node: Node, item: Filter | Logic, params: Params) -> str:
             left = f"to_tsvector({language}{left})"
         return f"{negation}{left} @@ {OPERATORS[item.operator]}({language}{params.add('value', item.slot)})"
     right = params.add("value", item.slot)
+    if from_text and not item.quantifier:
+        right = f"{from_text}({right})"
     if item.quantifier:
         right = f"{item.quantifier}({right})"
     return f"{negation}{left} {OPERATORS[item.operator]} {right}"
+
+
+def _from_text(node: Node, field_: Field) -> str | None:
+    """The cast of a domain from text, for values that are compared with it."""
+    column = node.relation.columns.get(field_.name)
+    return None if column is None or column.casts is None or field_.path else column.casts.from_text
+
+
+def _to_json(node: Node, field_: Field) -> str | None:
+    """The cast of a domain to JSON, for answers."""
+    column = node.relation.columns.get(field_.name)
+    return None if column is None or column.casts is None or field_.path else column.casts.to_json
+
+
+def _shown_column(node: Node, name: str) -> str:
+    text, to_json = f"{node.alias}.{quote_ident(name)}", _to_json(node, Field(name))
+    return f"{to_json}({text}) as {quote_ident(name)}" if to_json else text
 
 
 def where_sql(node: Node, params: Params, extra: tuple[str, ...] = ()) -> str:
@@ -137,14 +160,18 @@ def _column_output(node: Node, column: SelectColumn, params: Params) -> tuple[li
         return [f"{text} as {quote_ident(column.alias or column.aggregate)}"], False
     assert column.field is not None  # noqa: S101 - only count() has no field
     if column.field.name == "*":
-        if len(node.visible) == len(node.relation.columns) and not node.join:
+        if len(node.visible) == len(node.relation.columns) and not node.join and not any(c.casts for c in node.relation.columns.values()):
             return [f"{node.alias}.*"], True
-        return [f"{node.alias}.{quote_ident(name)}" for name in node.relation.columns if name in node.visible], True
+        return [_shown_column(node, name) for name in node.relation.columns if name in node.visible], True
     text = column_sql(node, column.field, params)
+    to_json = _to_json(node, column.field)
+    if to_json:
+        text = f"{to_json}({text})"
     if column.cast:
         text = f"cast({text} as {cast_sql(column.cast)})"
     name = column.alias or column.field.key
-    return [text if name == column.field.name and not column.cast and not column.field.path else f"{text} as {quote_ident(name)}"], True
+    is_plain = name == column.field.name and not (column.cast or column.field.path or to_json)
+    return [text if is_plain else f"{text} as {quote_ident(name)}"], True
 
 
 def cast_sql(name: str) -> str:
@@ -228,22 +255,6 @@ def _cross(node: Node) -> str:
     return f"{qualified(node.relation.schema, node.relation.name)} {node.alias} cross join {junction} {node.alias}_m"
 
 
-def body_sql(media: Media, rows: str = "_t") -> str:
-    """The aggregate that makes the body of all rows."""
-    match media:
-        case "json":
-            return f"coalesce(json_agg({rows}),'[]')::text"
-        case "object":
-            return f"coalesce(json_agg({rows})->0,'null')::text"
-        case "stripped":
-            return f"json_strip_nulls(coalesce(json_agg({rows}),'[]'))::text"
-        case "stripped_object":
-            return f"json_strip_nulls(coalesce(json_agg({rows})->0,'null'))::text"
-        case "csv":
-            header = f"(select coalesce(string_agg(k,','),'') from json_object_keys((array_agg(row_to_json({rows})))[1]) k)"
-            return f"{header}||E'\\n'||coalesce(string_agg(substr({rows}::text,2,length({rows}::text)-2),E'\\n'),'')"
-
-
 def count_sql(node: Node, params: Params, source: str | None = None) -> str:
     """The total without limits, as a scalar subquery."""
     needed = [embed for embed in node.embeds if embed.is_inner or _is_filtered(node, embed)]
@@ -259,7 +270,7 @@ def _is_filtered(node: Node, embed: Node) -> bool:
     return any(names(item) for item in node.part.filters)
 
 
-def compile_read(node: Node, media: Media, *, has_count: bool, source: str | None = None) -> Statement:
+def compile_read(node: Node, media: Representation, *, has_count: bool, source: str | None = None) -> Statement:
     """A whole read."""
     params = Params()
     inner = node_sql(node, params, source=source, is_root=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from fluxbase.kernel.errors import Ambiguous, NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fluxbase.data.snapshot import Function, Snapshot
 
 _WHOLE_BODY = {
@@ -17,59 +19,78 @@ _WHOLE_BODY = {
     "bytea": "application/octet-stream",
     "xml": "text/xml",
 }
+_RAW = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
+_MOST_COMPARED = 2000
 
 
-def find_function(
-    snapshot: Snapshot, schema: str, name: str, names: tuple[str, ...], role: str, *, content_type: str | None
-) -> tuple[Function, list[tuple[str, str]]]:
-    """The function and its arguments as (name, type). ``content_type`` is None for GET.
+def find_function(snapshot: Snapshot, schema: str, name: str, names: Collection[str], role: str, *, content_type: str | None) -> Function:
+    """The function that takes exactly these arguments; else the one whose single unnamed argument takes the whole body.
 
-    Raises PGRST202 (none; hints name only functions the role may call) or PGRST203 (several).
+    ``content_type`` is None for GET. A function the role may not execute is found only when no other fits: PostgreSQL then
+    refuses it with 42501, as for tables. Raises PGRST202 (none; hints name only functions the role may call) or PGRST203 (several).
     """
-    candidates = [each for each in snapshot.functions.get((schema, name), ()) if role in each.roles]
-    wanted = set(names)
-    found = [each for each in candidates if _takes(each, wanted)]
-    if len(found) > 1:
-        exact = [each for each in found if {argument.name for argument in each.arguments} == wanted]
-        found = exact or found
-    if len(found) == 1:
-        types = {argument.name: argument.type for argument in found[0].arguments}
-        return found[0], [(each, types[each]) for each in names]
-    if len(found) > 1:
-        listed = ", ".join(f"{schema}.{name}({', '.join(f'{a.name} => {a.type}' for a in each.arguments)})" for each in found)
-        raise Ambiguous(
-            f"Could not choose the best candidate function between: {listed}", pgrst="PGRST203",
-            hint="Try renaming the parameters or the function itself in the database so function overloading can be resolved",
-        )  # fmt: skip
-    whole = [
-        each
-        for each in candidates
-        if len(each.arguments) == 1 and each.arguments[0].name == "" and _WHOLE_BODY.get(each.arguments[0].type) == content_type
-    ]
-    if len(whole) == 1:
-        return whole[0], [("", whole[0].arguments[0].type)]
-    raise _not_found(snapshot, schema, name, names, role, is_json=content_type == "application/json")
+    everything = snapshot.functions.get((schema, name), [])
+    usable = [each for each in everything if role in each.roles]
+    wanted = frozenset(names)
+    for candidates in (usable, everything):
+        found = [each for each in candidates if takes(each, wanted, content_type)]
+        found = found or [each for each in candidates if takes_body(each, content_type)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise _several(schema, name, found)
+    raise _not_found(snapshot, schema, name, sorted(names), role, content_type)
 
 
-def _takes(function: Function, wanted: set[str]) -> bool:
+def takes(function: Function, wanted: frozenset[str], content_type: str | None) -> bool:
+    """Whether the arguments' names are known and all needed ones are there. A raw body has no names, so it calls nothing by name."""
+    if not function.arguments and content_type in _RAW:
+        return False
     known = {argument.name for argument in function.arguments}
-    needed = {argument.name for argument in function.arguments if not argument.has_default and not argument.is_variadic}
-    return wanted <= known and needed <= wanted and "" not in known
+    needed = {argument.name for argument in function.arguments if not argument.has_default}
+    return needed <= wanted <= known and "" not in known
 
 
-def _not_found(snapshot: Snapshot, schema: str, name: str, names: tuple[str, ...], role: str, *, is_json: bool) -> NotFound:
-    usable = [n for (s, n), each in snapshot.functions.items() if s == schema and any(role in f.roles for f in each)]
-    close = get_close_matches(name[:64], usable, n=1, cutoff=0.75)
-    hint = None
-    if close:
-        best = next(f for f in snapshot.functions[schema, close[0]] if role in f.roles)
-        arguments = ", ".join(argument.name for argument in best.arguments)
-        hint = f"Perhaps you meant to call the function {schema}.{close[0]}" + (f"({arguments})" if arguments else "")
-    shown = f"{schema}.{name}({', '.join(names)})" if names else f"{schema}.{name}"
-    with_ = f"with parameter{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else "without parameters"
-    alternative = " or with a single unnamed json/jsonb parameter" if is_json else ""
-    return NotFound(
-        f"Could not find the function {shown}{'' if names else ' without parameters'} in the schema cache",
-        pgrst="PGRST202", hint=hint, code="unknown_function",
-        details=f"Searched for the function {schema}.{name} {with_}{alternative}, but no matches were found in the schema cache.",
+def takes_body(function: Function, content_type: str | None) -> bool:
+    """Whether its only argument is unnamed and of a type for the whole body."""
+    arguments = function.arguments
+    return (
+        content_type is not None and len(arguments) == 1 and arguments[0].name == "" and _WHOLE_BODY.get(arguments[0].type) == content_type
+    )
+
+
+def _several(schema: str, name: str, found: list[Function]) -> Ambiguous:
+    listed = ", ".join(f"{schema}.{name}({', '.join(f'{a.name} => {a.type}' for a in each.arguments)})" for each in found)
+    return Ambiguous(
+        f"Could not choose the best candidate function between: {listed}", pgrst="PGRST203", code="ambiguous_function",
+        hint="Try renaming the parameters or the function itself in the database so function overloading can be resolved",
     )  # fmt: skip
+
+
+def _not_found(snapshot: Snapshot, schema: str, name: str, names: list[str], role: str, content_type: str | None) -> NotFound:
+    listed = ", ".join(names)
+    named = f" with parameter{'s' if len(names) > 1 else ''} {listed}" if names else " without parameters"
+    if content_type in _RAW:
+        shown, searched, hint = "", f" with a single unnamed {_RAW[content_type]} parameter", None
+    else:
+        shown = f"({listed})" if names else " without parameters"
+        searched = f"{named} or with a single unnamed json/jsonb parameter" if content_type == "application/json" else named
+        hint = _hint(snapshot, schema, name, f"({listed})", role)
+    return NotFound(
+        f"Could not find the function {schema}.{name}{shown} in the schema cache", pgrst="PGRST202", hint=hint, code="unknown_function",
+        details=f"Searched for the function {schema}.{name}{searched}, but no matches were found in the schema cache.",
+    )  # fmt: skip
+
+
+def _hint(snapshot: Snapshot, schema: str, name: str, arguments: str, role: str) -> str | None:
+    """The nearest arguments when the name exists, else the nearest name; only of functions the role may call."""
+    overloads = [each for each in snapshot.functions.get((schema, name), ()) if role in each.roles]
+    if overloads:
+        lists = [f"({', '.join(sorted(a.name for a in each.arguments))})" for each in overloads]
+        close = get_close_matches(arguments[:200], lists, n=1, cutoff=0.33)
+        found = name + close[0] if close else None
+    else:
+        usable = [n for (s, n), each in snapshot.functions.items() if s == schema and any(role in f.roles for f in each)]
+        close = get_close_matches(name[:64], usable, n=1, cutoff=0.75) if len(usable) <= _MOST_COMPARED else []
+        found = close[0] if close else None
+    return f"Perhaps you meant to call the function {schema}.{found}" if found else None

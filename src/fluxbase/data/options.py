@@ -12,16 +12,21 @@ if TYPE_CHECKING:
     from fluxbase.data.engine import Work
 
 
+def allowing(verbs: bytes) -> DataReply:
+    """The answer of OPTIONS."""
+    return DataReply(200, [(b"allow", verbs), (b"content-length", b"0")], b"")
+
+
 def table_options(work: Work) -> DataReply:
     """Verbs of a table or view. Raises PGRST205."""
     relation = find_relation(work.snapshot, work.schema, work.request.target, work.principal.role)
     is_table = relation.kind in "rp"
     verbs = ["OPTIONS", "GET", "HEAD"]
     verbs += ["POST"] if is_table or relation.updatable & 8 else []
-    verbs += ["PUT"] if (is_table or relation.updatable & 8) and relation.primary_key else []
+    verbs += ["PUT"] if (is_table or relation.updatable & 12 == 12) and relation.primary_key else []
     verbs += ["PATCH"] if is_table or relation.updatable & 4 else []
     verbs += ["DELETE"] if is_table or relation.updatable & 16 else []
-    return DataReply(200, [(b"allow", ",".join(verbs).encode()), (b"content-length", b"0")], b"")
+    return allowing(",".join(verbs).encode())
 
 
 def call_options(work: Work) -> DataReply:
@@ -29,6 +34,6 @@ def call_options(work: Work) -> DataReply:
     snapshot, schema, request, principal = work.snapshot, work.schema, work.request, work.principal
     found = [each for each in snapshot.functions.get((schema, request.target), ()) if principal.role in each.roles]
     if not found:
-        find_function(snapshot, schema, request.target, (), principal.role, content_type=None)
-    allow = b"OPTIONS,POST" if found and all(each.volatility == "v" for each in found) else b"OPTIONS,GET,HEAD,POST"
-    return DataReply(200, [(b"allow", allow), (b"content-length", b"0")], b"")
+        found = [find_function(snapshot, schema, request.target, (), principal.role, content_type=None)]
+    allow = b"OPTIONS,POST" if all(each.volatility == "v" for each in found) else b"OPTIONS,GET,HEAD,POST"
+    return allowing(allow)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.data.compile import Media, Statement, compile_read
+from fluxbase.data.compile import Statement, compile_read
 from fluxbase.data.grammar import Part, parse_query
 from fluxbase.data.plan import find_relation, plan_read
-from fluxbase.data.render import CONTENT_TYPES, choose_media, content_range, not_single, range_status, with_overrides
-from fluxbase.data.request import DataReply
+from fluxbase.data.render import body_of, content_range, finished, not_single, range_status
 from fluxbase.data.shape import Shape, apply_range, fill, shape_of
 from fluxbase.db.executor import Mode
 
 if TYPE_CHECKING:
     from fluxbase.data.engine import Row, Work
+    from fluxbase.data.media import Representation
+    from fluxbase.data.request import DataReply
 
 
 async def read(work: Work) -> DataReply:
     """GET and HEAD. Raises the errors of parsing, planning and PostgreSQL."""
     request, prefer, role = work.request, work.prefer, work.principal.role
-    media = choose_media(request.accept)
     shape = shape_of(request.query)
+    media = work.representation(shape, work.snapshot.relations.get((work.schema, request.target)))
     apply_range(shape, request.range_header)
     has_count, has_offset = prefer.count is not None, () in shape.offsets
 
@@ -33,20 +34,22 @@ async def read(work: Work) -> DataReply:
 
     statement = work.remembered(("read", role, work.schema, request.target, media, has_count, has_offset, shape.key), compile_statement)
     params = fill(statement.slots, shape, max_rows=work.bounds.max_rows)
+    if media.plan is not None:
+        return await work.explain(media.plan, media, statement.sql, params, mode=Mode.PLAIN_READ)
     return rows_reply(work, media, shape, await work.run(statement.sql, params, mode=Mode.PLAIN_READ))
 
 
-def rows_reply(work: Work, media: Media, shape: Shape, row: Row) -> DataReply:
+def rows_reply(work: Work, media: Representation, shape: Shape, row: Row) -> DataReply:
     """Rows as the answer of a read or of a function that returns a set. Raises PGRST116, PGRST103."""
     request, prefer = work.request, work.prefer
-    body, count = row[0] or b"", int(row[1] or b"0")
+    body, count = body_of(media, row), int(row[1] or b"0")
     total = None if row[2] is None else int(row[2])
     offset = shape.offsets.get((), 0)
     status = range_status(offset, count, total)
-    if media in ("object", "stripped_object") and count != 1:
+    if media.is_object and count != 1:
         raise not_single(count)
     headers = [
-        (b"content-type", CONTENT_TYPES[media]),
+        (b"content-type", media.content_type),
         (b"content-range", content_range(offset, count, total)),
         (b"content-length", b"%d" % len(body)),
     ]
@@ -56,4 +59,4 @@ def rows_reply(work: Work, media: Media, shape: Shape, row: Row) -> DataReply:
     applied = prefer.applied("count", "handling", "timezone")
     if applied:
         headers.append((b"preference-applied", applied.encode()))
-    return DataReply(with_overrides(status, headers, row), headers, body)
+    return finished(status, headers, body, row)

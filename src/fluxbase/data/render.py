@@ -4,59 +4,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import orjson
 
+from fluxbase.data.request import DataReply
 from fluxbase.kernel.errors import Internal, NotAcceptable, RangeNotSatisfiable
 
 if TYPE_CHECKING:
-    from fluxbase.data.compile import Media
+    from fluxbase.data.media import Representation
 
 Headers = list[tuple[bytes, bytes]]
 Row = tuple[bytes | None, ...]
 
-CONTENT_TYPES: dict[Media, bytes] = {
-    "json": b"application/json; charset=utf-8",
-    "object": b"application/vnd.pgrst.object+json; charset=utf-8",
-    "csv": b"text/csv; charset=utf-8",
-    "stripped": b"application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8",
-    "stripped_object": b"application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8",
-}
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+"""Headers that say where an answer ends are not SQL's to decide."""
 
 
-def choose_media(accept: str) -> Media:
-    """The representation for an Accept header, honouring q. Raises PGRST107."""
-    if not accept or accept == "*/*" or accept == "application/json":
-        return "json"
-    offers: list[tuple[float, int, str]] = []
-    for index, part in enumerate(accept.split(",")):
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = 1.0
-        for parameter in parameters:
-            if parameter.startswith("q="):
-                try:
-                    quality = float(parameter[2:])
-                except ValueError:
-                    quality = 0.0
-        stripped = "nulls=stripped" in parameters
-        offers.append((-quality, index, name + (";stripped" if stripped else "")))
-    for _, _, name in sorted(offers):
-        match name:
-            case "*/*" | "application/*" | "application/json" | "application/vnd.pgrst.array+json" | "application/vnd.pgrst.array":
-                return "json"
-            case "application/vnd.pgrst.object+json" | "application/vnd.pgrst.object":
-                return "object"
-            case "application/vnd.pgrst.object+json;stripped" | "application/vnd.pgrst.object;stripped":
-                return "stripped_object"
-            case "application/vnd.pgrst.array+json;stripped" | "application/vnd.pgrst.array;stripped":
-                return "stripped"
-            case "text/csv":
-                return "csv"
-            case _:
-                continue
-    raise NotAcceptable(f"None of these media types are available: {accept}", pgrst="PGRST107", code="media_type")
+def body_of(media: Representation, row: Row) -> bytes:
+    """The body as PostgreSQL made it."""
+    body = row[0] or b""
+    return bytes.fromhex(body.decode("ascii")) if media.handler is not None and media.handler.is_binary else body
 
 
 def not_single(rows: int) -> NotAcceptable:
@@ -83,34 +55,51 @@ def range_status(offset: int, rows: int, total: int | None) -> int:
     return 206 if rows < total else 200
 
 
-def with_overrides(status: int, headers: Headers, row: Row) -> int:
-    """Apply ``response.headers`` and ``response.status``. Raises PGRST111 or PGRST112 when they are malformed."""
+def finished(status: int, headers: Headers, body: bytes, row: Row) -> DataReply:
+    """The reply, with what ``response.headers`` and ``response.status`` say. Raises PGRST111 or PGRST112 when they are malformed."""
     raw_headers, raw_status = row[3], row[4]
-    if raw_headers:
-        try:
-            for item in orjson.loads(raw_headers):
-                ((name, value),) = item.items()
-                lower = name.lower().encode("ascii")
-                encoded = value.encode("latin-1")
-                if any(char in lower + encoded for char in (b"\r", b"\n", b"\0")):
-                    raise ValueError  # noqa: TRY301 - one answer for every malformed form
-                headers[:] = [pair for pair in headers if pair[0] != lower]
-                headers.append((lower, encoded))
-        except (ValueError, AttributeError, TypeError, UnicodeError):
-            raise Internal(
-                "response.headers guc must be a JSON array composed of objects with a single key and a string value", pgrst="PGRST111"
-            ) from None
     if raw_status:
-        if not raw_status.isdigit() or not 100 <= int(raw_status) <= 599:
-            raise Internal("response.status guc must be a valid status code", pgrst="PGRST112")
-        return int(raw_status)
-    return status
+        status = _status(raw_status)
+    if raw_headers:
+        given = _headers(raw_headers)
+        names = {name for name, _ in given}
+        headers = [pair for pair in headers if pair[0] not in names] + given
+    if status in (204, 304):  # they have no body, whatever the function thinks (RFC 9110)
+        headers = [pair for pair in headers if pair[0] != b"content-length"]
+        body = b""
+    return DataReply(status, headers, body)
 
 
-def location(table: str, key: tuple[str, ...], body: bytes) -> bytes | None:
-    """``/table?id=eq.1`` of a single inserted row."""
-    rows = orjson.loads(body) if body.startswith(b"[") else []
-    if len(rows) != 1 or len(rows[0]) != len(key):
+def _status(raw: bytes) -> int:
+    if not raw.isdigit() or not 200 <= int(raw) <= 599:
+        raise Internal("response.status guc must be a valid status code", pgrst="PGRST112")
+    return int(raw)
+
+
+def _headers(raw: bytes) -> Headers:
+    found: Headers = []
+    try:
+        items = orjson.loads(raw)
+        if not isinstance(items, list):
+            raise TypeError  # noqa: TRY301 - one answer for every malformed form
+        for item in items:
+            ((name, value),) = item.items()
+            if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise ValueError  # noqa: TRY301 - one answer for every malformed form
+            pair = name.lower().encode("ascii"), value.encode("latin-1")
+            if pair[0] not in _FRAMING:
+                found.append(pair)
+    except (ValueError, AttributeError, TypeError):
+        raise Internal(
+            "response.headers guc must be a JSON array composed of objects with a single key and a string value", pgrst="PGRST111"
+        ) from None
+    return found
+
+
+def location(table: str, body: bytes) -> bytes | None:
+    """``/table?id=eq.1`` of a single inserted row, from its key as ``[[name, value], …]``."""
+    pairs = orjson.loads(body or b"null")
+    if not pairs:
         return None
-    pairs = "&".join(f"{quote(name)}=eq.{quote(str(value), safe='')}" for name, value in zip(key, rows[0], strict=True))
-    return f"/{quote(table)}?{pairs}".encode()
+    query = "&".join(f"{quote(name, safe='')}={'is.null' if value is None else 'eq.' + quote(value, safe='')}" for name, value in pairs)
+    return f"/{quote(table)}?{query}".encode()

@@ -92,7 +92,8 @@ class DataService:
     async def _dispatch(self, principal: Principal, request: DataRequest, snapshot: Snapshot, epoch: int) -> DataReply:
         schema = self.schema_of(snapshot, request.schema)
         request.settings = replace(request.settings, search_path=",".join(dict.fromkeys([quote_ident(schema), *self._extra_path])))
-        work = Work(self._engine, principal, request, snapshot, schema, parse_prefer(request.prefer), epoch)
+        prefer = parse_prefer(request.prefer, allows_tx=self._engine.settings.tx_end.endswith("-allow-override"))
+        work = Work(self._engine, principal, request, snapshot, schema, prefer, epoch)
         reply = await (self._call(work) if request.is_rpc else self._table(work))
         if request.schema is not None or len(snapshot.schemas) > 1:
             reply.headers.append((b"content-profile", schema.encode()))

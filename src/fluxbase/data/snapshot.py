@@ -18,11 +18,23 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fluxbase.data.media import Handler
+from fluxbase.db.settings import ISOLATION_LEVELS, milliseconds
+from fluxbase.db.sql import qualified
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import is_catalogue_schema, is_system_schema
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Casts:
+    """Functions (as SQL names) of a domain's implicit casts: to JSON for answers, from JSON for bodies, from text for filters."""
+
+    to_json: str | None = None
+    from_json: str | None = None
+    from_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,8 @@ class Column:
     type_name: str
     default: str | None = None
     """The default as SQL, from the catalogue."""
+    casts: Casts | None = None
+    """How a domain is shown and read, where the database says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +124,12 @@ class Function:
     rows: Relation | None
     """Columns of the answer when it is composite; None for scalars."""
     roles: frozenset[str]
+    handler: Handler | None = None
+    """The media type its result is, when its return type is a domain named like one."""
+    timeout_ms: int | None = None
+    """Its own ``statement_timeout``: it must hold for the statement that calls it."""
+    isolation: str = ""
+    """Its own ``default_transaction_isolation``: it must hold for the transaction."""
 
 
 @dataclass(slots=True)
@@ -124,6 +144,10 @@ class Snapshot:
     foreign_keys: list[ForeignKey]
     functions: dict[tuple[str, str], list[Function]]
     types: frozenset[str]
+    handlers: dict[int, dict[str, Handler]] = field(default_factory=dict[int, dict[str, Handler]])
+    """Relation (0: any row) → media type → aggregate."""
+    geojson_schema: str | None = None
+    """Where PostGIS lives."""
     from_source: dict[int, list[ForeignKey]] = field(default_factory=dict[int, list[ForeignKey]])
     to_target: dict[int, list[ForeignKey]] = field(default_factory=dict[int, list[ForeignKey]])
     plans: dict[Any, Any] = field(default_factory=dict[Any, Any])
@@ -182,10 +206,11 @@ def parse_snapshot(
     exposed = tuple(name for name in schemas if not is_hidden(name))
     opened = {entry if "." in entry else f"public.{entry}" for entry in open_relations}
     relations: dict[tuple[str, str], Relation] = {}
+    casts = _casts(data["casts"])
     for item in data["relations"]:
         is_safe = not require_rls or (item["protected"] if item["kind"] in "rp" else item["kind"] == "v" and item["invoker"])
         if item["schema"] in exposed and (is_safe or f"{item['schema']}.{item['name']}" in opened):
-            relations[item["schema"], item["name"]] = _relation(item, are_roles_known=are_roles_known)
+            relations[item["schema"], item["name"]] = _relation(item, casts, are_roles_known=are_roles_known)
     by_oid = {relation.oid: relation for relation in relations.values()}
     keys = [
         ForeignKey(name, source, target, tuple(source_columns), tuple(target_columns))
@@ -195,32 +220,49 @@ def parse_snapshot(
     functions: dict[tuple[str, str], list[Function]] = {}
     for item in data["functions"]:
         if item["schema"] in exposed:
-            functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid, are_roles_known=are_roles_known))
+            functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid, casts, are_roles_known=are_roles_known))
     fingerprint = hashlib.sha256(raw).hexdigest()
     snapshot = Snapshot(epoch, fingerprint, exposed, relations, by_oid, keys, functions, frozenset(data["types"]))
+    snapshot.geojson_schema = data["geojson"]
+    for schema, name, oid, media, is_binary in data["handlers"]:
+        target = by_oid.get(oid)
+        if schema in exposed and (target is not None or oid == 0):
+            row_type = None if target is None else (target.schema, target.name)
+            snapshot.handlers.setdefault(oid, {})[media.lower()] = Handler(media, schema, name, is_binary, row_type)
     for key in keys:
         snapshot.from_source.setdefault(key.source, []).append(key)
         snapshot.to_target.setdefault(key.target, []).append(key)
     return snapshot
 
 
-def _columns(items: list[list[str]] | None) -> dict[str, Column]:
-    return {item[0]: Column(*item) for item in items or []}
+def _casts(items: list[tuple[str, str, str, str]]) -> dict[str, Casts]:
+    """Domain → its casts."""
+    named: dict[str, dict[str, str]] = {}
+    for domain, direction, schema, function in items:
+        named.setdefault(domain, {})[direction] = qualified(schema, function)
+    return {domain: Casts(**directions) for domain, directions in named.items()}
 
 
-def _relation(item: dict[str, Any], *, are_roles_known: bool) -> Relation:
+def _columns(items: list[list[str]] | None, casts: dict[str, Casts]) -> dict[str, Column]:
+    return {
+        name: Column(name, type_, category, type_name, default[0] if default else None, casts.get(type_))
+        for name, type_, category, type_name, *default in items or []
+    }
+
+
+def _relation(item: dict[str, Any], casts: dict[str, Casts], *, are_roles_known: bool) -> Relation:
     primary = next((tuple(columns) for kind, columns in item["keys"] if kind == "p"), ())
     privileges = {
         str(role): Privileges(frozenset(p["select"]), has_table_select=p["all"], insert=p["insert"], update=p["update"], delete=p["delete"])
         for role, p in (item["privileges"] or {}).items()
     }
     uniques = tuple(tuple(columns) for _, columns in item["keys"])
-    columns = _columns(item["columns"])
+    columns = _columns(item["columns"], casts)
     held: Mapping[str, Privileges] = privileges if are_roles_known else EveryRole(columns)
     return Relation(item["oid"], item["schema"], item["name"], item["kind"], columns, primary, uniques, item["updatable"], held)
 
 
-def _function(item: dict[str, Any], by_oid: dict[int, Relation], *, are_roles_known: bool) -> Function:
+def _function(item: dict[str, Any], by_oid: dict[int, Relation], casts: dict[str, Casts], *, are_roles_known: bool) -> Function:
     names, modes, types = item["names"] or [], item["modes"], item["types"] or []
     inputs: list[Argument] = []
     outputs: dict[str, Column] = {}
@@ -234,9 +276,13 @@ def _function(item: dict[str, Any], by_oid: dict[int, Relation], *, are_roles_kn
             outputs[name] = Column(name, type_, "", type_)
     rows: Relation | None = None
     if item["return_kind"] == "c":
-        rows = by_oid.get(item["return_relation"]) or Relation(0, item["schema"], item["name"], "t", _columns(item["return_columns"]))
-    elif item["return_name"] == "record":
+        rows = by_oid.get(item["return_relation"])
+        rows = rows or Relation(0, item["schema"], item["name"], "t", _columns(item["return_columns"], casts))
+    elif outputs:  # output arguments make a row, even of one column
         rows = Relation(0, item["schema"], item["name"], "t", outputs)
+    settings = dict(setting.split("=", 1) for setting in item["settings"] or [])
+    isolation = settings.get("default_transaction_isolation", "")
+    domain = item["return_domain"]
     return Function(
         item["schema"],
         item["name"],
@@ -247,6 +293,9 @@ def _function(item: dict[str, Any], by_oid: dict[int, Relation], *, are_roles_kn
         item["return_name"] == "void",
         rows,
         frozenset(item["roles"]) if are_roles_known else Everyone(),
+        Handler(domain, is_binary=item["return_name"] == "bytea") if domain is not None and "/" in domain else None,
+        milliseconds(settings["statement_timeout"]) if "statement_timeout" in settings else None,
+        isolation if isolation in ISOLATION_LEVELS else "",
     )
 
 

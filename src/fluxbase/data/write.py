@@ -1,63 +1,93 @@
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
-# The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
 """Changing a table or view: insert, upsert, update, delete, PUT. Body → shape → plan → compile → execute → render."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from fluxbase.data import compile_write as writes
-from fluxbase.data.body import load_json, parse_rows
-from fluxbase.data.compile import Media, Params, Statement
-from fluxbase.data.grammar import Filter, Part, parse_query
-from fluxbase.data.plan import Node, find_relation, plan_read
-from fluxbase.data.render import CONTENT_TYPES, choose_media, location, not_single, with_overrides
-from fluxbase.data.request import DataReply
-from fluxbase.data.shape import Shape, fill, shape_of
+from fluxbase.data.body import parse_rows
+from fluxbase.data.compile import Params
+from fluxbase.data.grammar import Filter, Logic, parse_query
+from fluxbase.data.plan import find_relation, plan_read, unknown_column
+from fluxbase.data.render import body_of, finished, location, not_single
+from fluxbase.data.shape import fill, shape_of
 from fluxbase.db.executor import Mode
 from fluxbase.kernel.errors import InvalidInput, MethodNotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fluxbase.data.body import Payload
+    from fluxbase.data.compile import Statement
     from fluxbase.data.engine import Row, Work
+    from fluxbase.data.grammar import Query
+    from fluxbase.data.media import Representation
+    from fluxbase.data.prefer import Preferences
+    from fluxbase.data.request import DataReply
+    from fluxbase.data.shape import Shape
     from fluxbase.data.snapshot import Relation
+
+_ECHOED: dict[str, tuple[str, ...]] = {
+    "POST": ("resolution", "missing", "return"),
+    "PATCH": ("missing", "return", "max-affected"),
+    "PUT": ("return",),
+    "DELETE": ("return", "max-affected"),
+}
 
 
 async def write(work: Work) -> DataReply:
     """POST, PATCH, PUT and DELETE. Raises the errors of parsing, planning and PostgreSQL; nothing is kept then."""
-    request, prefer, role, schema = work.request, work.prefer, work.principal.role, work.schema
-    media = choose_media(request.accept)
+    request, prefer, role, method = work.request, work.prefer, work.principal.role, work.request.method
     shape = shape_of(request.query)
-    relation = find_relation(work.snapshot, schema, request.target, role)
+    if method == "PUT":
+        _refuse_limits(shape)
+    relation = find_relation(work.snapshot, work.schema, request.target, role)
     query = parse_query(shape.pairs)
-    payload = None if request.method == "DELETE" else parse_rows(request.body, request.content_type, needs_uniform=query.columns is None)
+    if method == "PUT":
+        query.columns = None
+        _check_put(relation, query)
+    payload = None if method == "DELETE" else parse_rows(request.body, request.content_type, needs_uniform=query.columns is None)
     columns = () if payload is None else query.columns if query.columns is not None else payload.keys
-    answers = prefer.return_ or "minimal"
     _check_columns(relation, columns)
-    if request.method == "PUT":
-        _check_put(relation, query.parts, shape, payload)
-    if request.method == "PATCH" and not columns:
-        nothing: Row = (b"[]" if answers == "representation" else b"", b"0", None, None, None, None)
-        return _changed_reply(work, media, answers, relation, nothing)
-    has_rows = payload is not None and payload.rows > 0
+    if method == "PUT" and not set(relation.primary_key) <= set(columns):
+        raise _put_mismatch()
+    answers = _answers(prefer, method)
+    media = work.representation(shape, relation)
+    is_upsert = method == "PUT" or (method == "POST" and prefer.resolution == "merge-duplicates")
 
     def compile_statement() -> Statement:
         node = plan_read(work.snapshot, relation, query, role, work.bounds)
-        return _compile(work, media, answers, node, query.on_conflict, columns, has_rows=has_rows)
+        params = Params()
+        for item in node.part.filters if method != "POST" else ():
+            _check_filter(relation, item)
+        if method == "DELETE":
+            change = writes.delete_sql(node, params)
+        elif method == "PATCH":
+            change = writes.update_sql(node, columns, params, fills_defaults=prefer.missing == "default") if columns else None
+        else:
+            conflict = query.on_conflict if query.on_conflict is not None and method == "POST" else relation.primary_key
+            for column in conflict:
+                if column not in relation.columns:
+                    raise InvalidInput(f'column "{column[:63]}" does not exist', sqlstate="42703", code="unknown_column")
+            change = writes.insert_sql(
+                node, columns, params, resolution="merge-duplicates" if method == "PUT" else prefer.resolution, conflict=conflict,
+                fills_defaults=prefer.missing == "default" and method == "POST", is_put=method == "PUT",
+            )  # fmt: skip
+        return writes.compile_write(node, change, params, media, answers=answers, is_upsert=is_upsert)
 
-    key = ("write", request.method, role, schema, request.target, media, answers, prefer.resolution, prefer.missing, columns, has_rows,
-           shape.key)  # fmt: skip
+    key = ("write", method, role, work.schema, request.target, media, answers, prefer.resolution, prefer.missing, columns, shape.key)
     statement = work.remembered(key, compile_statement)
     params = fill(statement.slots, shape, max_rows=work.bounds.max_rows, body=payload.text if payload else b"")
-    judge = verdict(
-        media if answers == "representation" else "json",
-        prefer.max_affected if request.method != "POST" else None,
-        is_put=request.method == "PUT",
-    )
-    row = await work.run(statement.sql, params, mode=Mode.WRITE, verdict=judge)
-    return _changed_reply(work, media, answers, relation, row)
+    if media.plan is not None:
+        return await work.explain(media.plan, media, statement.sql, params, mode=Mode.WRITE)
+    limit = prefer.max_affected if method in ("PATCH", "DELETE") else None
+    row = await work.run(statement.sql, params, mode=Mode.WRITE, verdict=verdict(media, limit, is_put=method == "PUT"))
+    return _reply(work, media, answers, relation, query, row)
+
+
+def _answers(prefer: Preferences, method: str) -> str:
+    if prefer.return_ == "representation":
+        return "representation"
+    return "location" if prefer.return_ == "headers-only" and method == "POST" else "minimal"
 
 
 def _check_columns(relation: Relation, columns: tuple[str, ...]) -> None:
@@ -68,97 +98,88 @@ def _check_columns(relation: Relation, columns: tuple[str, ...]) -> None:
             )
 
 
-def _compile(
-    work: Work, media: Media, answers: str, node: Node, on_conflict: tuple[str, ...] | None, columns: tuple[str, ...], *, has_rows: bool
-) -> Statement:
-    request, prefer, role = work.request, work.prefer, work.principal.role
-    params = Params()
-    relation = node.relation
-    reports = False
-    if request.method == "DELETE":
-        change = writes.delete_sql(node, params)
-    elif request.method == "PATCH":
-        change = writes.update_sql(node, columns, params)
-    else:
-        conflict = on_conflict if on_conflict is not None else relation.primary_key
-        for column in conflict:
-            if column not in relation.columns:
-                raise InvalidInput(f'column "{column[:63]}" does not exist', sqlstate="42703", code="unknown_column")
-        resolution = "merge-duplicates" if request.method == "PUT" else prefer.resolution
-        if request.method == "PUT":
-            node.part.filters = []
-        reports = (
-            resolution == "merge-duplicates" and bool(conflict) and relation.privileges[role].has_table_select and relation.kind in "rp"
-        )
-        change = writes.insert_sql(
-            node,
-            columns,
-            params,
-            resolution=resolution,
-            conflict=conflict,
-            has_rows=has_rows,
-            fills_defaults=prefer.missing == "default",
-        )
-    return writes.compile_write(node, change, params, media, answers=answers, reports_inserted=reports)
+def _check_filter(relation: Relation, item: Filter | Logic) -> None:
+    """A filter on an embed says nothing about the rows of a change."""
+    if isinstance(item, Logic):
+        for child in item.children:
+            _check_filter(relation, child)
+    elif item.field.name not in relation.columns:
+        unknown_column(relation.name, item.field.name)
 
 
-def _changed_reply(work: Work, media: Media, answers: str, relation: Relation, row: Row) -> DataReply:
-    request, prefer, method = work.request, work.prefer, work.request.method
+def _reply(work: Work, media: Representation, answers: str, relation: Relation, query: Query, row: Row) -> DataReply:
+    prefer, method = work.prefer, work.request.method
     count = int(row[1] or b"0")
+    is_shown = answers == "representation"
     headers: list[tuple[bytes, bytes]] = []
-    total = str(count) if prefer.count is not None else "*"
-    span = f"0-{count - 1}" if method == "PATCH" and count else "*"
-    headers.append((b"content-range", f"{span}/{total}".encode()))
-    body = b""
-    status = 201 if method == "POST" else 204
-    inserted = None if row[5] is None else int(row[5])
-    if method == "POST" and inserted == 0:
-        status = 200
-    if answers == "representation":
-        body = row[0] or b"[]"
-        headers.append((b"content-type", CONTENT_TYPES[media]))
-        status = status if method == "POST" else 201 if method == "PUT" and inserted else 200
-    elif answers == "headers-only" and method == "POST":
-        place = location(relation.name, relation.primary_key, row[0] or b"")
+    if method != "PUT":
+        total = str(count) if prefer.count in ("exact", "estimated") else "*"
+        span = f"0-{count - 1}" if method == "PATCH" and count else "*"
+        headers.append((b"content-range", f"{span}/{total}".encode()))
+    inserted = int(row[5] or b"0")
+    body = body_of(media, row) if is_shown else b""
+    if method == "POST":
+        status = 200 if prefer.resolution == "merge-duplicates" and inserted <= 0 else 201
+    elif method == "PUT" and is_shown:
+        status = 201 if inserted > 0 else 200
+    else:
+        status = 200 if is_shown else 204
+    if is_shown:
+        headers.append((b"content-type", media.content_type))
+    elif answers == "location":
+        place = location(relation.name, row[0] or b"")
         if place is not None:
             headers.append((b"location", place))
     if status != 204:
         headers.append((b"content-length", b"%d" % len(body)))
-    kinds = {"POST": ("resolution", "missing"), "PATCH": ("missing", "max-affected"), "DELETE": ("max-affected",)}.get(method, ())
-    if not relation.primary_key and "on_conflict" not in request.query:
-        kinds = tuple(kind for kind in kinds if kind != "resolution")
-    applied = prefer.applied(*kinds, "return", "count", "handling", "timezone")
+    is_targeted = bool(relation.primary_key) or query.on_conflict is not None
+    applied = prefer.applied(*(kind for kind in _ECHOED[method] if kind != "resolution" or is_targeted))
     if applied:
         headers.append((b"preference-applied", applied.encode()))
-    return DataReply(with_overrides(status, headers, row), headers, body)
+    return finished(status, headers, body, row)
 
 
-def verdict(media: Media, max_affected: int | None, *, is_put: bool) -> Callable[[Row], bool] | None:
+def verdict(media: Representation, max_affected: int | None, *, is_put: bool = False) -> Callable[[Row], bool] | None:
     """What decides between COMMIT and ROLLBACK; None when nothing can, which saves a round trip."""
-    is_single = media in ("object", "stripped_object")
-    if not is_single and max_affected is None and not is_put:
+    if not media.is_object and max_affected is None and not is_put:
         return None
 
     def decide(row: Row) -> bool:
         count = int(row[1] or b"0")
-        if is_single and count != 1:
+        if is_put and count != 1:
+            raise _put_mismatch()
+        if media.is_object and count != 1:
             raise not_single(count)
-        if max_affected is not None and count > max_affected:
-            raise InvalidInput(
-                "Query result exceeds max-affected preference constraint",
-                pgrst="PGRST124",
-                details=f"The query affects {count} rows",
-                code="max_affected",
-            )
+        if max_affected is not None:
+            refuse_too_many(count, max_affected)
         return True
 
     return decide
 
 
-def _check_put(relation: Relation, parts: dict[tuple[str, ...], Part], shape: Shape, payload: Payload | None) -> None:
-    if payload is None or shape.limits or shape.offsets:
+def refuse_too_many(count: int, max_affected: int) -> None:
+    """PGRST124 when more rows are affected than preferred."""
+    if count > max_affected:
+        raise InvalidInput(
+            "Query result exceeds max-affected preference constraint",
+            pgrst="PGRST124",
+            details=f"The query affects {count} rows",
+            code="max_affected",
+        )
+
+
+def _put_mismatch() -> InvalidInput:
+    return InvalidInput("Payload values do not match URL in primary key column(s)", pgrst="PGRST115", code="put_mismatch")
+
+
+def _refuse_limits(shape: Shape) -> None:
+    if () in shape.limits or () in shape.offsets:
         raise InvalidInput("limit/offset querystring parameters are not allowed for PUT", pgrst="PGRST114", code="put_limit")
-    filters = parts[()].filters if () in parts else []
+
+
+def _check_put(relation: Relation, query: Query) -> None:
+    """The filters must be the whole key and nothing else, each with a plain ``eq``."""
+    filters = query.parts[()].filters if () in query.parts else []
     named = {
         item.field.name
         for item in filters
@@ -168,15 +189,3 @@ def _check_put(relation: Relation, parts: dict[tuple[str, ...], Part], shape: Sh
         raise MethodNotAllowed(
             "Filters must include all and only primary key columns with 'eq' operators", pgrst="PGRST105", code="put_filters"
         )
-    rows = load_json(payload.text)
-    wanted = {item.field.name: shape.values[item.slot] for item in filters if isinstance(item, Filter)}
-    if len(rows) != 1 or any(_as_text(rows[0].get(name)) != value for name, value in wanted.items()):
-        _refuse_put()
-
-
-def _as_text(value: object) -> str:
-    return "true" if value is True else "false" if value is False else str(value)
-
-
-def _refuse_put() -> NoReturn:
-    raise InvalidInput("Payload values do not match URL in primary key column(s)", pgrst="PGRST115", code="put_mismatch")

@@ -213,7 +213,8 @@ class Connection:
         if len(sent) != len(batch):
             results = [result for is_run, result in zip(sent, results, strict=True) if is_run is True]
         return [
-            tuple([result.get_value(0, column) for column in range(result.nfields)]) if result.ntuples else () for result in results
+            tuple([result.get_value(0, column) for column in range(result.nfields)]) if result.ntuples == 1 else _several(result)
+            for result in results
         ]  # fmt: skip
 
     def clean(self, first: Batch = ()) -> None:
@@ -404,6 +405,15 @@ class Connection:
 
 _RECOVERY_SECONDS = 3.0
 _BARRIERS = 3
+
+
+def _several(result: PGresult) -> Row:
+    """No row, the first of many, or the lines of an EXPLAIN as one text."""
+    if not result.ntuples:
+        return ()
+    if result.command_status == b"EXPLAIN":
+        return (b"\n".join(result.get_value(line, 0) or b"" for line in range(result.ntuples)),)
+    return tuple([result.get_value(0, column) for column in range(result.nfields)])
 
 
 def _error_of(sent: list[Sent], results: list[PGresult]) -> StatementError:

@@ -7,16 +7,17 @@ error himself, and a quoted word stays in a message only when it names an object
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import orjson
-
+from fluxbase.db.raised import raised_error
 from fluxbase.kernel.errors import Conflict, DatabaseError, DeadlineExceeded, FluxbaseError, Revoked, StalePlan, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SHOWN_CLASSES = frozenset({"21", "22", "23", "25", "42", "44", "54"})
+OWN_SQLSTATES = frozenset({"FB001", "FB002", "FB003"})
+"""Raised by ``fluxbase.admit``: denied, schema moved, frozen."""
+_SHOWN_CLASSES = frozenset({"0A", "0L", "0P", "21", "22", "23", "25", "28", "2D", "38", "39", "3B", "40", "42", "44", "54", "55", "P0"})
 _CONFLICTS = frozenset({"23505", "23503", "23P01"})
 _CONSTANT = "The database could not do this."
 _UNAVAILABLE = {
@@ -24,8 +25,8 @@ _UNAVAILABLE = {
     "53": "The database is out of resources.",
     "57P": "The database is stopping or starting.",
 }
-_CONSTANT_HINTS = frozenset({"42883", "42725"})
-"""Their hints name no object: add explicit type casts."""
+_SUGGESTIONS = frozenset({"42703", "42P01", "42702", "42704"})
+"""Their hints suggest names, also of what the caller may not use (threat E44)."""
 _OBJECTS = (
     "constraint|relation|column|table|view|sequence|index|type|enum|domain|function|procedure|schema|role|parameter|encoding|operator|"
     "policy|trigger|variable|cursor|language|collation|extension|database"
@@ -69,7 +70,7 @@ def translate(
         case "57014":
             return DeadlineExceeded("canceling statement due to statement timeout", sqlstate=sqlstate, code="statement_timeout")
         case "PGRST":
-            return _raised_pgrst(message, detail)
+            return raised_error(message, detail)
         case _:
             pass
     kind = Conflict if sqlstate in _CONFLICTS else DatabaseError
@@ -80,7 +81,8 @@ def translate(
             return Unavailable(text, pgrst="PGRST001", code="database_unavailable")
     if sqlstate[:2] not in _SHOWN_CLASSES:
         return DatabaseError(_CONSTANT, sqlstate=sqlstate)
-    return kind(public_message(message, params), sqlstate=sqlstate, hint=hint if sqlstate in _CONSTANT_HINTS else None)
+    shown_hint = None if hint is None or sqlstate in _SUGGESTIONS else public_message(hint, params)
+    return kind(public_message(message, params), sqlstate=sqlstate, hint=shown_hint)
 
 
 def public_message(message: str, params: Sequence[str | bytes | None]) -> str:
@@ -97,24 +99,3 @@ def public_message(message: str, params: Sequence[str | bytes | None]) -> str:
         return match[0] if value and any(value in text for text in sent) else ""
 
     return _QUOTED.sub(keep, message).rstrip(" :")
-
-
-def _raised_pgrst(message: str, detail: str | None) -> FluxbaseError:
-    """``RAISE SQLSTATE 'PGRST'``: message and detail are JSON that the schema's owner wrote."""
-    try:
-        body: dict[str, Any] = orjson.loads(message)
-        response: dict[str, Any] = orjson.loads(detail or "")
-        headers: dict[str, Any] = response["headers"] or {}
-        return DatabaseError(
-            str(body["message"]),
-            sqlstate=str(body["code"]),
-            details=body.get("details"),
-            hint=body.get("hint"),
-            status=int(response["status"]),
-            headers=tuple((str(name).lower(), str(value)) for name, value in headers.items()),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return DatabaseError(
-            "Could not parse JSON in the \"RAISE SQLSTATE 'PGRST'\" error", pgrst="PGRST121", status=500,
-            details=None, hint="DETAIL must be a JSON object with obligatory keys: 'status', 'headers' and optional key: 'status_text'.",
-        )  # fmt: skip

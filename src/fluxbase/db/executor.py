@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
-from fluxbase.db.errors import nul_refused, translate
-from fluxbase.db.settings import Mode, RequestSettings
+from fluxbase.db.errors import OWN_SQLSTATES, nul_refused, translate
+from fluxbase.db.settings import Mode, RequestSettings, isolation_statement
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ GRACE_SECONDS = 0.3
 """PostgreSQL's own statement_timeout comes first; our watch is for a server that does not answer at all."""
 _BEGIN: Batch = (("begin", ()),)
 _COMMIT: Batch = (("commit", ()),)
+_CHECK_NOW: Batch = (("set constraints all immediate", ()),)
+"""Before a rollback that was asked for: a deferred constraint fails as it would at COMMIT."""
 _ROLLBACK: Batch = (("rollback", ()),)
 
 Row = tuple[bytes | None, ...]
@@ -86,7 +88,9 @@ class Executor:
             try:
                 if verdict is None and not rollback:
                     return await self._in_one_trip(pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch)
-                return await self._judged(pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch, verdict)
+                return await self._judged(
+                    pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch, verdict, rollback=rollback
+                )
             except ConnectionBroken as broken:
                 # Whether a write was committed is unknown once its Sync was sent: only reads are asked again.
                 if is_last or (broken.was_sent and mode is Mode.WRITE):
@@ -97,9 +101,7 @@ class Executor:
                 if is_last and is_leftover:
                     raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error
                 if is_last or not (is_leftover or error.sqlstate == "26000"):
-                    raise self._translate(
-                        error.sqlstate, error.message, error.detail, error.hint, values, is_raised=error.is_raised
-                    ) from None
+                    raise self._error(error, settings, values) from None
             is_last = True
 
     async def _in_one_trip(
@@ -131,22 +133,24 @@ class Executor:
 
     async def _judged(
         self, pool: Pool, connection: Connection, principal: Principal, settings: RequestSettings, sql: str, values: list[bytes | None],
-        mode: Mode, deadline: float, expected_epoch: int, verdict: Callable[[Row], bool] | None,
+        mode: Mode, deadline: float, expected_epoch: int, verdict: Callable[[Row], bool] | None, *, rollback: bool,
     ) -> Row:  # fmt: skip
         batch: list[Statement] = list(_BEGIN)
-        first = 1
+        first = place = 1
         try:
-            first = self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
+            first = place = self._open(batch, connection, principal, settings, mode, deadline, expected_epoch)
             batch.append((sql, values))
             try:
                 rows = await connection.run(batch)
             except ConnectionBroken as broken:
                 broken.was_sent = False  # COMMIT was not sent, so nothing was kept
                 raise
-            is_kept = verdict is not None and verdict(rows[-1])
+            is_kept = (verdict is None or verdict(rows[-1])) and not rollback
+            first = 1  # what fails now is none of the statements before
             if is_kept:
-                first = len(_COMMIT)
                 await connection.run(_COMMIT, is_cleaned=True)
+            elif rollback:
+                await connection.run(_CHECK_NOW)
         except StatementError as error:
             error.index -= first
             if connection.is_quiet:
@@ -166,7 +170,7 @@ class Executor:
         if not is_kept:
             connection.clean(_ROLLBACK)
         pool.release(connection)
-        self._note_epochs(connection, principal.tenant, rows[first])
+        self._note_epochs(connection, principal.tenant, rows[place])
         return rows[-1]
 
     def _open(
@@ -175,13 +179,17 @@ class Executor:
     ) -> int:  # fmt: skip
         """What precedes the statement: distrusted plans dropped, then the settings. Gives the place of the settings statement."""
         now = time.monotonic()
-        remaining = min(deadline - now, self._timeout_of(principal.role))
+        own = settings.timeout_ms
+        longest = self._timeout_of(principal.role) if own is None else own / 1000 or deadline
+        remaining = min(deadline - now, longest)
         if remaining <= 0:
             raise _too_late()
         connection.expires_at = now + remaining + GRACE_SECONDS
         if connection.schema_epoch != expected_epoch and connection.schema_epoch is not None and expected_epoch >= 0:
             connection.must_replan = True
             connection.schema_epoch = expected_epoch
+        if settings.isolation:
+            batch.append(isolation_statement(settings.isolation))
         if connection.needs_preamble:
             batch.extend(connection.preamble())
         first = len(batch)
@@ -200,6 +208,13 @@ class Executor:
         connection.schema_epoch = schema_epoch
         connection.epochs = epochs
         self._on_epochs(tenant, epochs.decode())
+
+    def _error(self, error: StatementError, settings: RequestSettings, values: list[bytes | None]) -> FluxbaseError:
+        """What the client may see. Our own SQLSTATEs count only where we raise them: a user's function cannot speak for us."""
+        is_borrowed = error.index > 0 and error.sqlstate in OWN_SQLSTATES and self._translate is translate
+        sqlstate = "P0001" if is_borrowed else error.sqlstate
+        sent = values if settings.timezone is None else [*values, settings.timezone.encode()]
+        return self._translate(sqlstate, error.message, error.detail, error.hint, sent, is_raised=error.is_raised)
 
     def _is_leftover(self, error: StatementError) -> bool:
         """Refused before anybody was admitted: not by the deny list but by missing rights, so the role is not what it must be."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from fluxbase.db.settings import Mode
+from fluxbase.db.settings import Mode, milliseconds
 from fluxbase.kernel.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _ISOLATION: dict[str, Statement] = {
     "repeatable read": ("set transaction isolation level repeatable read", ()),
     "serializable": ("set transaction isolation level serializable", ()),
 }
-_UNITS_IN_MS = {"us": 0.001, "ms": 1.0, "": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +48,6 @@ def role_settings(pairs: list[tuple[str, str]]) -> RoleSettings:
     isolation = values.pop("default_transaction_isolation", "")
     timeout = values.pop("statement_timeout", "")
     return RoleSettings(isolation, milliseconds(timeout) if timeout else 0, tuple(sorted(values.items())))
-
-
-def milliseconds(text: str) -> int:
-    """A time as PostgreSQL's settings write it (``1500``, ``2s``, ``1min``); 0 when it is none."""
-    number = text.strip().rstrip("usmindh ")
-    unit = text.strip()[len(number) :].strip()
-    try:
-        return max(0, round(float(number) * _UNITS_IN_MS[unit]))
-    except (ValueError, KeyError):
-        return 0
 
 
 class PeerSettings:
@@ -93,7 +82,7 @@ class PeerSettings:
         if role.lower() == "none":  # SET ROLE none would mean the login itself
             raise DatabaseError(f'role "{role}" does not exist', sqlstate="22023")
         own = self._role_settings.get(role, NO_SETTINGS)
-        if own.timeout_ms:
+        if own.timeout_ms and settings.timeout_ms is None:
             timeout_ms = min(timeout_ms, own.timeout_ms)
         before = own.others
         after = (*((("timezone", settings.timezone),) if settings.timezone is not None else ()), *settings.extra, *self._app_settings)
@@ -113,7 +102,7 @@ class PeerSettings:
         for name, value in after:
             params += (name.encode(), value.encode())
         statements: list[Statement] = [(_statement(len(before), len(after)), params)]
-        if own.isolation in _ISOLATION:
+        if own.isolation in _ISOLATION and not settings.isolation:
             statements.insert(0, _ISOLATION[own.isolation])
         if self._pre_request:
             statements.append((owned(role, f"select {self._pre_request}()"), ()))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Statement = tuple[str, Sequence[bytes | None] | None]
 
 IDENTITY_LIFE_MS = 2000
+ISOLATION_LEVELS = frozenset({"read uncommitted", "read committed", "repeatable read", "serializable"})
+_UNITS_IN_MS = {"us": 0.001, "ms": 1.0, "": 1.0, "s": 1000.0, "min": 60_000.0, "h": 3_600_000.0, "d": 86_400_000.0}
 
 
 class Mode(Enum):
@@ -72,6 +74,10 @@ class RequestSettings:
     timezone: str | None = None
     extra: tuple[tuple[str, str], ...] = ()
     """Further settings (``app.settings.*``), names from the configuration only."""
+    timeout_ms: int | None = None
+    """``statement_timeout`` of the function that is called, instead of the role's; 0: none."""
+    isolation: str = ""
+    """Isolation level of the function that is called; empty: as the role has it."""
 
     @property
     def statement(self) -> str:
@@ -91,6 +97,23 @@ class RequestSettings:
         for name, value in self.extra:
             values += (name.encode(), value.encode())
         return values
+
+
+def milliseconds(text: str) -> int:
+    """A time as PostgreSQL's settings write it (``1500``, ``2s``, ``1min``); 0 when it is none."""
+    number = text.strip().rstrip("usmindh ")
+    unit = text.strip()[len(number) :].strip()
+    try:
+        return max(0, round(float(number) * _UNITS_IN_MS[unit]))
+    except (ValueError, KeyError):
+        return 0
+
+
+def isolation_statement(level: str) -> Statement:
+    """Sent first: once a transaction has looked at anything its level is fixed."""
+    if level not in ISOLATION_LEVELS:
+        raise ValueError(level)
+    return f"set transaction isolation level {level}", ()
 
 
 def deny_array(keys: tuple[str, ...]) -> bytes:

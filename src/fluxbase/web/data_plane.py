@@ -68,6 +68,11 @@ async def data_request(
     )
 
 
+def open_to_all(context: RequestContext) -> list[tuple[bytes, bytes]]:
+    """What OPTIONS says to a caller without an Origin, as PostgREST does; a browser has one and gets the Cors middleware's answer."""
+    return [] if b"origin" in context.headers else [(b"access-control-allow-origin", b"*")]
+
+
 async def send_reply(reply: DataReply, scope: Scope, send: Send) -> None:
     """Bytes from PostgreSQL straight to the socket."""
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})

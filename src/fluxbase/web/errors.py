@@ -6,6 +6,7 @@ SQLSTATE classes follow PostgREST's table (contract-supabase 1.10).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
@@ -101,10 +102,23 @@ def status_of(error: FluxbaseError, principal: Principal | None) -> int:
         return STATUS_OF_KIND[error.kind]
     if state == "42501":
         return 401 if principal is None or principal.role == ANON else 403
-    if state.startswith("PT") and state[2:].isdigit():
-        wanted = int(state[2:])
-        return wanted if 200 <= wanted <= 599 else 500
-    return _EXACT_SQLSTATE.get(state) or _CLASS_SQLSTATE.get(state[:2]) or 400
+    if state.startswith("PT"):
+        wanted = state[2:]
+        return int(wanted) if wanted.isascii() and wanted.isdigit() and 200 <= int(wanted) <= 599 else 500
+    return _status_by_message(state, error.message) or _EXACT_SQLSTATE.get(state) or _CLASS_SQLSTATE.get(state[:2]) or 400
+
+
+def _status_by_message(state: str, message: str) -> int | None:
+    """Three SQLSTATEs mean something else by their text."""
+    match state:
+        case "21000" if message.endswith("requires a WHERE clause"):  # the extension safeupdate
+            return 400
+        case "22023" if message.startswith("role ") and message.endswith("does not exist"):  # the role of a token
+            return 401
+        case "42883" if message.startswith("function xmlagg("):  # PostgreSQL without XML
+            return 406
+        case _:
+            return None
 
 
 def render(
@@ -114,11 +128,10 @@ def render(
     status = status_of(error, principal)
     headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in error.headers]
     if status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
-        challenge = b"Bearer" if error.sqlstate == "42501" else b'Bearer error="invalid_token"'
-        headers.append((b"www-authenticate", challenge))
+        headers.append((b"www-authenticate", _challenge(error)))
     if dialect is Dialect.REST:
         code = error.pgrst or error.sqlstate or REST_CODE_OF_KIND.get(error.kind, "PGRSTX00")
-        headers.append((b"proxy-status", b"PostgREST; error=" + code.encode("ascii", "replace")))
+        headers.append((b"proxy-status", b"PostgREST; error=" + _UNSAFE.sub("?", code).encode("ascii")))
         payload: dict[str, object] = {"code": code, "message": error.message, "details": error.details, "hint": error.hint}
     elif dialect is Dialect.AUTH:
         payload = {"code": status, "error_code": error.code, "msg": error.message}
@@ -127,6 +140,18 @@ def render(
         payload = _native(error, request_id)
     headers.append((b"content-type", JSON))
     return status, headers, orjson.dumps(payload)
+
+
+_UNSAFE = re.compile(r"[^\x21-\x7e]")
+"""A raised code may be any text; a header may not."""
+
+
+def _challenge(error: FluxbaseError) -> bytes:
+    """RFC 6750: no error attribute where no token was sent or the token is good and its role may not do this."""
+    if error.sqlstate is not None or error.pgrst == "PGRST302" or error.code in ("unauthenticated", "missing_credential"):
+        return b"Bearer"
+    words = error.message.replace("\\", "").replace('"', "'").encode("ascii", "replace")
+    return b'Bearer error="invalid_token", error_description="' + words + b'"'
 
 
 REST_CODE_OF_KIND = {

@@ -96,9 +96,9 @@ class RouteTable:
         values: list[str] = []
         candidates = self._root.find(parts, 1, values)
         if candidates is None:
-            raise NotFound("No such route.", code="unknown_route", pgrst="PGRST125")
+            raise NotFound("Invalid path specified in request URL", code="unknown_route", pgrst="PGRST125")
         for item in candidates:
             if method in item.methods:
                 return item, tuple(values)
         allowed = sorted({m for item in candidates for m in item.methods})
-        raise MethodNotAllowed(f"{method} is not supported here.", pgrst="PGRST117", headers=(("allow", ", ".join(allowed)),))
+        raise MethodNotAllowed(f"Unsupported HTTP method: {method}", pgrst="PGRST117", headers=(("allow", ", ".join(allowed)),))

@@ -16,7 +16,7 @@ from fluxbase.kernel.access import CONTROL_PLANE, DATA_PLANE, Access
 from fluxbase.kernel.errors import MethodNotAllowed, NotAcceptable, Unauthenticated
 from fluxbase.kernel.ids import SERVICE_ROLE
 from fluxbase.web.context import context_of
-from fluxbase.web.data_plane import settings_of, text_of
+from fluxbase.web.data_plane import open_to_all, settings_of, text_of
 from fluxbase.web.documents import control, page
 from fluxbase.web.routing import ANY_METHOD, Route, route
 
@@ -56,7 +56,7 @@ class DocumentSurface:
         """``/rest/v1/``: Swagger 2.0 of one schema. Raises PGRST106, PGRST107, PGRST117, PGRST126."""
         context, method = context_of(scope), scope["method"]
         if method == "OPTIONS":
-            await _send(scope, send, [(b"allow", b"OPTIONS,GET,HEAD")], b"")
+            await _send(scope, send, [(b"allow", b"OPTIONS,GET,HEAD"), *open_to_all(context)], b"")
             return
         if method not in {"GET", "HEAD"}:
             raise MethodNotAllowed(f"Unsupported HTTP method: {method}", pgrst="PGRST117", headers=(("allow", "OPTIONS, GET, HEAD"),))

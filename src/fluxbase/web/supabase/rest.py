@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase.kernel.errors import Unauthenticated
 from fluxbase.web.context import context_of
-from fluxbase.web.data_plane import CREDENTIAL_HEADERS, data_request, send_reply
+from fluxbase.web.data_plane import CREDENTIAL_HEADERS, data_request, open_to_all, send_reply
 
 if TYPE_CHECKING:
     from fluxbase.data.service import DataService
@@ -40,4 +40,6 @@ class RestSurface:
         request = await data_request(scope, receive, context.path_parameters[0], is_rpc=is_rpc, hidden_headers=self.hidden_headers)
         reply = await self._service.handle(context.principal, request)
         reply.headers.append((b"vary", self.vary))
+        if request.method == "OPTIONS":
+            reply.headers += open_to_all(context)
         await send_reply(reply, scope, send)
