@@ -24,9 +24,9 @@ from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.crypto.opaque import tenant_locator
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, admin_database, login_name, with_database
-from fluxbase.db.session import SystemSessions, notifications
+from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.db.tenant_database import TenantDatabases, database_name
-from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.tenancy.lifecycle import TenantLifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import select_default, select_identity_key, select_served, set_locator
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 EMBEDDED_DATABASE = "fluxbase"
 MAIN = "main"
+ROLE_SECONDS = 5.0
+"""How long a changed membership may stay unnoticed; NOTIFY pgrst makes it known at once."""
+LOAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Program(Worker):
         self.master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         self.target = target_of(config, self.master)
         self.sessions = SystemSessions(self._system_conninfo)
+        self._catalogues = SystemSessions(self._system_conninfo)
+        """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
@@ -209,15 +214,18 @@ class Program(Worker):
             self.rings.note_epoch(tenant_id, int(epochs.split(":")[1]))
 
     async def _load_snapshot(self, tenant_id: TenantId) -> Snapshot:
-        from fluxbase.data.snapshot import parse_snapshot
+        from fluxbase.data.snapshot import build_snapshot
         from fluxbase.db.catalogue import read_catalogue, read_epoch
         from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
 
         data = self.config.data
-        async with self.sessions(tenant_id, reason="load the schema") as tx:
-            epoch = await read_epoch(tx)
-            raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles])
-        return parse_snapshot(raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
+        try:
+            async with asyncio.timeout(LOAD_SECONDS), self._catalogues(tenant_id, reason="load the schema") as tx:
+                epoch = await read_epoch(tx)
+                raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles])
+        except TimeoutError:
+            raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
+        return await build_snapshot(raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
         from fluxbase.db.catalogue import read_documentation
@@ -255,10 +263,35 @@ class Program(Worker):
         return build(Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self)), without)
 
     async def listen(self) -> None:
+        """Notifications, and what no event trigger tells."""
+        await asyncio.gather(self._hear(), self._watch_roles())
+
+    async def close(self) -> None:
+        """End connections and background work."""
+        await super().close()
+        await self._catalogues.close()
+
+    async def _hear(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""
-        async for _ in notifications(self.target.login_conninfo(SYSTEM_LOGIN), "pgrst"):
+        async for payloads in notifications(self.target.login_conninfo(SYSTEM_LOGIN), "pgrst"):
+            self.pools.forget_plans()
+            if payloads != {"reload config"}:
+                with contextlib.suppress(FluxbaseError):
+                    await self.snapshots.reload(self.registry.default.id)
+
+    async def _watch_roles(self) -> None:
+        """GRANT of a role and ALTER ROLE fire no event trigger, and PostgreSQL keeps plans made for the old memberships."""
+        known = ""
+        while True:
             with contextlib.suppress(FluxbaseError):
-                await self.snapshots.reload(self.registry.default.id)
+                async with self.sessions(MAIN, reason="have roles changed") as tx:
+                    found = await role_fingerprint(tx)
+                if found != known and known:
+                    self.pools.forget_plans()
+                    for tenant in self.snapshots.tenants():
+                        await self.snapshots.reload(tenant)
+                known = found
+            await asyncio.sleep(ROLE_SECONDS)
 
     # -- what the control plane asks ----------------------------------------------------------------------------------
 

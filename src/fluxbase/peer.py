@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 THE_DATABASE = TenantId("00000000-0000-0000-0000-000000000000")
 """There is one tenant: the database."""
-DEBOUNCE_SECONDS = 0.1
 
 
 def peer_conninfo(config: Config) -> str:
@@ -128,6 +127,7 @@ class PeerProgram(Worker):
     def build_data_plane(self) -> tuple[Pools, Executor, DataService]:
         """Pools of the one login, executor and data service."""
         from fluxbase.data.snapshot import SnapshotStore
+        from fluxbase.db.connection import peer_cleaning
         from fluxbase.db.pool import Pools
 
         database = self.config.database
@@ -137,6 +137,7 @@ class PeerProgram(Worker):
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,
+            cleaning=peer_cleaning,
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         return self._build_services()
@@ -179,12 +180,12 @@ class PeerProgram(Worker):
         return await self._snapshot((role,))
 
     async def _snapshot(self, roles: tuple[str, ...]) -> Snapshot:
-        from fluxbase.data.snapshot import parse_snapshot
+        from fluxbase.data.snapshot import build_snapshot
 
         data = self.config.data
         async with self.sessions(THE_DATABASE, reason="load the schema") as tx:
             raw = await read_catalogue(tx, data.schemas, roles)
-        return parse_snapshot(
+        return await build_snapshot(
             raw, schemas=data.schemas, open_relations=data.open_relations, epoch=self._generation, is_managed=False,
             require_rls=data.require_rls, are_roles_known=bool(roles),
         )  # fmt: skip
@@ -234,19 +235,8 @@ class PeerProgram(Worker):
         await asyncio.gather(*work)
 
     async def _hear(self) -> None:
-        wanted: set[str] = set()
-        timer: asyncio.Task[None] | None = None
-
-        async def soon() -> None:
-            await asyncio.sleep(DEBOUNCE_SECONDS)
-            now = frozenset(wanted)
-            wanted.clear()
-            await self._reload(now)
-
-        async for payload in notifications(self._conninfo, self.config.external.channel):
-            wanted |= {"reload config", "reload schema"} if not payload else {payload}
-            if timer is None or timer.done():
-                timer = asyncio.create_task(soon())
+        async for payloads in notifications(self._conninfo, self.config.external.channel):
+            await self._reload(frozenset({"reload config", "reload schema"} if "" in payloads else payloads))
 
     async def _reload(self, what: frozenset[str]) -> None:
         """What cannot be read or used leaves everything as it was, with a line in the log."""

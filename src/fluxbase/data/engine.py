@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fluxbase.kernel.principal import Principal
 
 MAX_PLANS = 4096
+ANY_EPOCH = -1
 Row = tuple[bytes | None, ...]
 
 
@@ -67,6 +68,8 @@ class Work:
     snapshot: Snapshot
     schema: str
     prefer: Preferences
+    epoch: int
+    """The schema epoch it must be executed under; ANY_EPOCH when it was planned a moment ago and must not be refused again."""
 
     @property
     def bounds(self) -> Bounds:
@@ -93,10 +96,10 @@ class Work:
         if ceiling is not None:
             plan = await self.engine.executor.run(
                 self.principal, settings, f"explain (format json) {sql}", params, mode=mode, deadline=self.request.deadline,
-                expected_epoch=self.snapshot.epoch,
+                expected_epoch=self.epoch,
             )  # fmt: skip
             refuse_dear(plan[0], ceiling)
         return await self.engine.executor.run(
-            self.principal, settings, sql, params, mode=mode, deadline=self.request.deadline, expected_epoch=self.snapshot.epoch,
+            self.principal, settings, sql, params, mode=mode, deadline=self.request.deadline, expected_epoch=self.epoch,
             verdict=verdict,
         )  # fmt: skip

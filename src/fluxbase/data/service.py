@@ -6,11 +6,13 @@ shape → plan → compile → execute → render.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fluxbase.data.call import call
-from fluxbase.data.engine import Engine, StatementRunner, Work
+from fluxbase.data.engine import ANY_EPOCH, Engine, StatementRunner, Work
 from fluxbase.data.options import call_options, table_options
 from fluxbase.data.plan import find_relation
 from fluxbase.data.prefer import parse_prefer
@@ -22,6 +24,8 @@ from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import FluxbaseError, MethodNotAllowed, NotAcceptable, StalePlan, Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from fluxbase.config import Config
     from fluxbase.data.snapshot import Snapshot, SnapshotStore
     from fluxbase.db.executor import RequestSettings
@@ -51,29 +55,29 @@ class DataService:
         return find_relation(snapshot, self.schema_of(snapshot, schema), table, principal.role).primary_key
 
     async def handle(self, principal: Principal, request: DataRequest) -> DataReply:
-        """Answer a request; one planned on an outdated schema is planned again, once."""
-        snapshot = self._snapshots.held(principal.tenant) or await self._snapshots.get(principal.tenant)
+        """Answer a request; one planned on an outdated schema is planned again, once.
+
+        The second time it was planned on what was read after it came, and is executed whatever the epoch: a storm of
+        DDL would starve it otherwise. PostgreSQL decides then what is still there and allowed (docs/decisions/0040).
+        """
+        tenant, deadline = principal.tenant, request.deadline
+        snapshot = self._snapshots.held(tenant) or await _in_time(self._snapshots.get(tenant), deadline)
         try:
-            return await self._dispatch(principal, request, snapshot)
+            return await self._dispatch(principal, request, snapshot, snapshot.epoch)
         except StalePlan:
-            snapshot = await self._snapshots.reload(principal.tenant)
+            pass
         except FluxbaseError as error:
-            if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request.settings, request.deadline, snapshot):
+            if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request.settings, deadline, snapshot):
                 raise
-            snapshot = await self._snapshots.reload(principal.tenant)
-        try:
-            return await self._dispatch(principal, request, snapshot)
-        except StalePlan:
-            raise Unavailable(
-                "Could not query the database for the schema cache. Retrying.", pgrst="PGRST002", code="schema_moving"
-            ) from None
+        snapshot = await _in_time(self._snapshots.newer(tenant, snapshot.epoch), deadline)
+        return await self._dispatch(principal, request, snapshot, ANY_EPOCH)
 
     async def current_snapshot(self, principal: Principal, settings: RequestSettings, deadline: float) -> Snapshot:
         """The snapshot under today's epoch, for what is read from it alone; refuses a revoked session."""
-        snapshot = await self._snapshots.get(principal.tenant)
-        return (
-            snapshot if await self._is_current(principal, settings, deadline, snapshot) else await self._snapshots.reload(principal.tenant)
-        )
+        snapshot = await _in_time(self._snapshots.get(principal.tenant), deadline)
+        if await self._is_current(principal, settings, deadline, snapshot):
+            return snapshot
+        return await _in_time(self._snapshots.newer(principal.tenant, snapshot.epoch), deadline)
 
     async def _is_current(self, principal: Principal, settings: RequestSettings, deadline: float, snapshot: Snapshot) -> bool:
         """Whether a "there is no such thing" still holds; also refuses a revoked session before it learns anything."""
@@ -85,10 +89,10 @@ class DataService:
             return False
         return True
 
-    async def _dispatch(self, principal: Principal, request: DataRequest, snapshot: Snapshot) -> DataReply:
+    async def _dispatch(self, principal: Principal, request: DataRequest, snapshot: Snapshot, epoch: int) -> DataReply:
         schema = self.schema_of(snapshot, request.schema)
         request.settings = replace(request.settings, search_path=",".join(dict.fromkeys([quote_ident(schema), *self._extra_path])))
-        work = Work(self._engine, principal, request, snapshot, schema, parse_prefer(request.prefer))
+        work = Work(self._engine, principal, request, snapshot, schema, parse_prefer(request.prefer), epoch)
         reply = await (self._call(work) if request.is_rpc else self._table(work))
         if request.schema is not None or len(snapshot.schemas) > 1:
             reply.headers.append((b"content-profile", schema.encode()))
@@ -126,3 +130,12 @@ class DataService:
                 hint=f"Only the following schemas are exposed: {', '.join(snapshot.schemas)}",
             )
         return wanted
+
+
+async def _in_time(loading: Awaitable[Snapshot], deadline: float) -> Snapshot:
+    """A snapshot before the request's deadline. Raises Unavailable."""
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            return await loading
+    except TimeoutError:
+        raise Unavailable("Could not query the database for the schema cache. Retrying.", pgrst="PGRST002", code="schema_loading") from None

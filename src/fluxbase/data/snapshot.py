@@ -9,13 +9,16 @@ invoker's rights, or one on the administrator's list (DESIGN invariant 1, indepe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import is_catalogue_schema, is_system_schema
 
 if TYPE_CHECKING:
@@ -150,6 +153,15 @@ class Everyone(frozenset[str]):
         return True
 
 
+LARGE_BYTES = 200_000
+
+
+async def build_snapshot(raw: bytes, **options: Any) -> Snapshot:
+    """``parse_snapshot``; of a large schema beside the event loop, so that requests go on meanwhile."""
+    parse = partial(parse_snapshot, raw, **options)
+    return await asyncio.to_thread(parse) if len(raw) > LARGE_BYTES else parse()
+
+
 def parse_snapshot(
     raw: bytes,
     *,
@@ -239,30 +251,58 @@ def _function(item: dict[str, Any], by_oid: dict[int, Relation], *, are_roles_kn
 
 
 class SnapshotStore:
-    """Holds the snapshot of each tenant; a reload is swapped in whole, equal ones by fingerprint stay shared."""
+    """Holds the snapshot of each tenant. A reload is swapped in whole; tenants with equal schemas share one, plans included."""
 
     def __init__(self, load: Callable[[Any], Awaitable[Snapshot]]) -> None:
         self._load = load
         self._held: dict[Any, Snapshot] = {}
-        self._shared: dict[str, Snapshot] = {}
         self._loading: dict[Any, asyncio.Task[Snapshot]] = {}
 
     def held(self, tenant: Any) -> Snapshot | None:
         """The snapshot at hand."""
         return self._held.get(tenant)
 
+    def tenants(self) -> list[Any]:
+        """Whose snapshots are held."""
+        return list(self._held)
+
     async def get(self, tenant: Any) -> Snapshot:
         """The snapshot, loaded when there is none."""
-        return self._held.get(tenant) or await self.reload(tenant)
+        return self._held.get(tenant) or await self._shared_load(tenant)
+
+    async def newer(self, tenant: Any, epoch: int) -> Snapshot:
+        """A snapshot of another epoch than the one a request was refused for; what others loaded meanwhile is good enough.
+
+        When nothing newer is to be had, whatever was loaded after this call.
+        """
+        held = self._held.get(tenant)
+        if held is not None and held.epoch != epoch:
+            return held
+        if tenant in self._loading:
+            snapshot = await self._shared_load(tenant)
+            if snapshot.epoch != epoch:
+                return snapshot
+        return await self._shared_load(tenant)
 
     async def reload(self, tenant: Any) -> Snapshot:
-        """Load again; everybody who asks meanwhile waits for the same load."""
+        """Load again; a load that began before this call may have read too early, so it is waited for and another one made."""
+        if tenant in self._loading:
+            with contextlib.suppress(FluxbaseError):
+                await self._shared_load(tenant)
+        return await self._shared_load(tenant)
+
+    async def _shared_load(self, tenant: Any) -> Snapshot:
+        """Everybody who asks while a load is under way waits for the same; a caller who leaves does not end it."""
         task = self._loading.get(tenant)
         if task is None:
-            task = asyncio.ensure_future(self._reload(tenant))
-            self._loading[tenant] = task
-            task.add_done_callback(lambda _: self._loading.pop(tenant, None))
+            task = self._loading[tenant] = asyncio.ensure_future(self._reload(tenant))
+            task.add_done_callback(lambda done: self._finished(tenant, done))
         return await asyncio.shield(task)
+
+    def _finished(self, tenant: Any, task: asyncio.Task[Snapshot]) -> None:
+        del self._loading[tenant]
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; nobody may be left
 
     async def _reload(self, tenant: Any) -> Snapshot:
         snapshot = await self._load(tenant)
@@ -270,5 +310,8 @@ class SnapshotStore:
         if old is not None and old.fingerprint == snapshot.fingerprint:
             old.epoch = snapshot.epoch  # the same schema under a newer epoch: compiled statements stay good
             return old
+        twin = next((each for each in self._held.values() if each.fingerprint == snapshot.fingerprint), None)
+        if twin is not None:
+            snapshot = replace(twin, epoch=snapshot.epoch)
         self._held[tenant] = snapshot
         return snapshot

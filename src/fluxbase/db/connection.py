@@ -78,7 +78,11 @@ def _text(result: PGresult, field: pq.DiagnosticField) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-def cleaning(role: str) -> Batch:
+_PREPARED = "fluxbase.has_prepared_statements()"
+_PEER_PREPARED = "exists (select from pg_catalog.pg_prepared_statements where from_sql)"
+
+
+def cleaning(role: str, has_prepared: str = _PREPARED) -> Batch:
     """What takes every trace of a user's SQL out of a session (threat F56). TEMP is revoked, and discarded all the same.
 
     When SQL has prepared statements of its own the answer is true, and everything is deallocated before the next use.
@@ -86,12 +90,17 @@ def cleaning(role: str) -> Batch:
     return (
         ("reset all", ()),
         (f"set role {quote_ident(role)}", ()),
-        ("select pg_advisory_unlock_all(), fluxbase.has_prepared_statements()", ()),
+        (f"select pg_advisory_unlock_all(), {has_prepared}", ()),
         ("unlisten *", ()),
         ("close all", ()),
         ("discard sequences", ()),
         ("discard temp", ()),
     )
+
+
+def peer_cleaning(role: str) -> Batch:
+    """The same in a database where nothing of ours is installed."""
+    return cleaning(role, _PEER_PREPARED)
 
 
 class Connection:

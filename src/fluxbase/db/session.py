@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 CONNECT_SECONDS = 5
+GATHER_SECONDS = 0.25
 MOST_OPEN = 8
 """Databases a worker keeps such a connection to; with a database a tenant there would be thousands."""
 
@@ -102,17 +103,37 @@ class SystemSessions:
             await self._drop(conninfo)
 
 
-async def notifications(conninfo: str, channel: str) -> AsyncGenerator[str]:
-    """The payload of each NOTIFY on the channel, reconnecting for ever; empty after a reconnect, because some may be lost."""
+async def notifications(conninfo: str, channel: str) -> AsyncGenerator[set[str]]:
+    """Payloads of NOTIFY on the channel, reconnecting for ever: the first at once, then what a quarter of a second brought.
+
+    Anybody may NOTIFY, so that a thousand of them must not cost a thousand reloads. After a reconnect one empty payload:
+    some may be lost.
+    """
     is_first = True
     while True:
         try:
             async with await AsyncConnection.connect(conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS) as connection:
                 await connection.execute(f"listen {quote_ident(channel)}".encode())
                 if not is_first:
-                    yield ""
+                    yield {""}
                 is_first = False
-                async for notify in connection.notifies():
-                    yield notify.payload
+                while True:
+                    async for notify in connection.notifies(stop_after=1):
+                        yield {notify.payload}
+                    while gathered := {notify.payload async for notify in connection.notifies(timeout=GATHER_SECONDS)}:
+                        yield gathered
         except (psycopg.Error, OSError):
             await asyncio.sleep(1)
+
+
+async def role_fingerprint(tx: SystemTx) -> str:
+    """Changes when a role or membership does: no event trigger tells that. Our own logins, which come with tenants, are left out."""
+    return str((await tx.fetch(_ROLES))[0][0])
+
+
+_ROLES = """
+with logins as (select oid from pg_catalog.pg_roles where rolname ~ '^(fb|fdw)_')
+select pg_catalog.md5(pg_catalog.concat(
+  (select pg_catalog.string_agg(r::text, ',' order by r.oid) from pg_catalog.pg_roles r where r.oid not in (select oid from logins)),
+  (select pg_catalog.string_agg(m::text, ',' order by m.roleid, m.member) from pg_catalog.pg_auth_members m
+    where m.member not in (select oid from logins))))"""
