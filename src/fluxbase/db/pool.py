@@ -119,9 +119,10 @@ class Pool:
         finally:
             timer.cancel()
 
-    @staticmethod
-    def _give_up(future: asyncio.Future[Connection]) -> None:
-        if not future.done():
+    def _give_up(self, future: asyncio.Future[Connection]) -> None:
+        if not future.done() and not self.all:  # nobody holds one either: the database does not let us in
+            future.set_exception(unavailable())
+        elif not future.done():
             future.set_exception(
                 DeadlineExceeded("Timed out acquiring connection from connection pool.", pgrst="PGRST003", code="pool_timeout")
             )
