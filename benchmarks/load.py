@@ -16,7 +16,7 @@ from typing import cast
 import uvloop
 
 MAX_SECONDS = 60
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = 512
 
 
 @dataclass

@@ -7,6 +7,7 @@ sends everything. Order of work: schema, recording of the statements, then for e
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hashlib
 import json
 import os
@@ -24,26 +25,16 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import layers, pgbench
+from benchmarks import growth, layers, pgbench, shapes
 from benchmarks.cases import CASES, OWNER
+from benchmarks.measure import CONNECTIONS, ROOT, measured, resident_megabytes
 from benchmarks.record import LOG_ON, install_signer, record, write_csv
 from fluxbase.config import load_config
 from fluxbase.db.cluster import Cluster
 from tests.support.server import Server, free_port, start_server
 
-ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "/rest/v1"
-CONNECTIONS = 64
 PGBENCH_CLIENTS = 16
-
-
-def load(port: int, wire: bytes, *, seconds: float, warm_seconds: float = 1.0) -> dict[str, Any]:
-    """One measurement in a process of its own."""
-    head = json.dumps({"port": port, "connections": CONNECTIONS, "warm_seconds": warm_seconds, "seconds": seconds}).encode() + b"\n"
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.load"], input=head + wire, cwd=ROOT, capture_output=True, timeout=120, check=True
-    )
-    return json.loads(ran.stdout)
 
 
 def root_conninfo(server: Server) -> str:
@@ -51,30 +42,6 @@ def root_conninfo(server: Server) -> str:
     info = Cluster(server.data_dir).info()
     database = psycopg.conninfo.conninfo_to_dict(server.database_url)["dbname"]
     return info.conninfo(info.superuser, info.superuser_password, str(database))
-
-
-def children(pid: int) -> list[int]:
-    """The process and everything it started."""
-    found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += children(int(child))
-    return found
-
-
-def resident_megabytes(server: Server) -> tuple[float, int]:
-    """Proportional set size of our processes (PostgreSQL's left out), and their number."""
-    total, count = 0, 0
-    for pid in children(server.process.pid):
-        try:
-            if "postgres" in Path(f"/proc/{pid}/exe").resolve().name:
-                continue
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:
-            continue
-        found = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
-        total, count = total + int(found.group(1) if found else 0), count + 1
-    return total / 1024, count
 
 
 def stages() -> list[str]:
@@ -88,27 +55,6 @@ def configuration_hash(server: Server) -> str:
     config = load_config(environ=server.env)
     values = config.model_copy(update={"data_dir": None, "origins": {}, "server": config.server.model_copy(update={"port": 0})})
     return hashlib.sha256(repr(values).encode()).hexdigest()[:12]
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process and its children so far, PostgreSQL's left out."""
-    ticks = 0
-    for each in children(pid):
-        try:
-            if "postgres" in Path(f"/proc/{each}/exe").resolve().name:
-                continue
-            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def measured(process: subprocess.Popen[bytes], port: int, wire: bytes, *, seconds: float) -> dict[str, Any]:
-    """A load, and the CPU microseconds a request that the server's process spent on it."""
-    before = cpu_seconds(process.pid)
-    found = load(port, wire, seconds=seconds)
-    return {**found, "cpu_us": (cpu_seconds(process.pid) - before) / max(found["total"], 1) * 1e6}
 
 
 def start_bare(cases: Path, conninfo: str) -> tuple[subprocess.Popen[bytes], int]:
@@ -174,9 +120,9 @@ def measure(server: Server, token: str, recorded: dict[str, Any], folder: Path, 
     try:
         for case in CASES:
             console.print(f"  {case.title} ...", style="dim")
-            ours = measured(server.process, server.port, case.wire(f"127.0.0.1:{server.port}", token, PREFIX), seconds=seconds)
-            peer = measured(bare, bare_port, f"GET /case/{case.name} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), seconds=seconds)
-            limit = pgbench.rate(recorded[case.name], conninfo, folder, clients=PGBENCH_CLIENTS, seconds=min(seconds, 7))
+            ours = measured(server.process.pid, server.port, case.wire(f"127.0.0.1:{server.port}", token, PREFIX), seconds=seconds)
+            peer = measured(bare.pid, bare_port, f"GET /case/{case.name} HTTP/1.1\r\nhost: x\r\n\r\n".encode(), seconds=seconds)
+            limit = pgbench.rate(recorded[case.name], conninfo, folder, clients=PGBENCH_CLIENTS, seconds=min(seconds, 4))
             rows.append(
                 {
                     "case": case.name, "ours": round(ours["rate"]), "bare": round(peer["rate"]), "pgbench": round(limit),
@@ -241,6 +187,17 @@ def show(
     )
 
 
+def show_growth(server: Server, token: str, console: Console, *, is_whole: bool) -> None:
+    """What a shape costs, and how the figures grow; the short form leaves most sizes out."""
+    new, known = asyncio.run(shapes.measure(server))
+    console.print(f"parse, plan and compile, median: new shape {new:.0f} us (goal 400), known shape {known:.0f} us (goal 30)")
+    seconds = 5.0 if is_whole else 2.0
+    growth.by_connections(server, token, [1, 8, 64, 256, 512] if is_whole else [1, 512], seconds, console)
+    growth.by_rows(server, token, [1_000, 10_000, 100_000, 1_000_000] if is_whole else [1_000, 100_000], seconds, console)
+    growth.by_depth(server, token, [1, 2, 3, 4] if is_whole else [1, 4], seconds, console)
+    growth.by_tables([10, 100, 1_000, 10_000] if is_whole else [1_000], console)
+
+
 def main() -> None:
     """Parse the two options and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -249,7 +206,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="also write the figures here")
     options = parser.parse_args()
     console = Console(width=170)
-    seconds = options.seconds or (15.0 if options.all else 5.0)
+    seconds = options.seconds or (15.0 if options.all else 4.0)
     for workers in (1, 2) if options.all else (1,):
         folder = Path(tempfile.mkdtemp(prefix="fbb-", dir="/tmp"))
         folder.chmod(0o711)
@@ -261,6 +218,8 @@ def main() -> None:
                 idle, digest = resident_megabytes(server), configuration_hash(server)
                 rows = measure(server, token, recorded, folder, seconds, console)
                 show(rows, workers, idle, resident_megabytes(server), digest, console)
+                if workers == 1:
+                    show_growth(server, token, console, is_whole=options.all)
             finally:
                 server.stop()
             if options.csv:

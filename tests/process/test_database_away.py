@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -80,10 +81,11 @@ def test_a_stopped_worker_of_postgresql_does_not_hang_a_request(start: Start) ->
     server.sql(SCHEMA)
     assert server.get(PATHS[0]).status_code == 200
     parent = postmaster(server)
-    backends = [int(line) for line in os.popen(f"ps -o pid= --ppid {parent}").read().split()]
 
     def freeze() -> None:
-        for pid in (parent, *backends):
+        os.kill(parent, signal.SIGSTOP)
+        backends = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+        for pid in backends:
             os.kill(pid, signal.SIGSTOP)
         time.sleep(3)
         for pid in (*backends, parent):
