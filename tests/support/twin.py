@@ -5,6 +5,7 @@ One process serves every twin: the request header ``x-twin-without`` names the l
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fluxbase import app as application
@@ -15,6 +16,7 @@ class TwinSwitch:
     """ASGI: picks (and builds once) the pipeline without the lines a request names."""
 
     def __init__(self) -> None:
+        weaken()
         self._program = application.create()
         self._built: dict[str, Any] = {}
 
@@ -31,6 +33,19 @@ class TwinSwitch:
 def create() -> TwinSwitch:
     """Factory named to granian."""
     return TwinSwitch()
+
+
+def weaken() -> None:
+    """Remove the control of a database served as it is that ``BYO_TWIN`` names, in this process."""
+    from fluxbase.db import connection, peer_settings
+
+    match os.environ.get("BYO_TWIN"):
+        case "cleaning":
+            connection.cleaning = lambda _: ()  # type: ignore[assignment]
+        case "role":
+            peer_settings._FIXED = ("application_name", *peer_settings._FIXED[1:])  # type: ignore[attr-defined]
+        case _:
+            pass
 
 
 if __name__ == "__main__":
