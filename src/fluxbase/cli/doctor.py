@@ -3,16 +3,16 @@
 import json
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from fluxbase.cli.options import Data, Json, refuse
 from fluxbase.cli.owner import OwnerConnectionError, owner_connection
-from fluxbase.config import ConfigError
+from fluxbase.config import Config, ConfigError
 from fluxbase.db.doctor import DoctorError, Finding, Fix, Level, Report, examine, mend
-from fluxbase.db.instance import running_config
+from fluxbase.db.instance import ClusterError, running_config
 
 EXAMPLES = """
 Examples:
@@ -42,7 +42,10 @@ def doctor(
     mended: list[Finding] = []
     failed: list[str] = []
     try:
-        rules = running_config(data).data
+        config = running_config(data)
+        if not config.database.manage:
+            _finish(_peer_report(config), [], [], is_json=is_json)
+        rules = config.data
         roles = ["anon", "authenticated", *rules.custom_roles]
         with owner_connection(data) as conninfo:
             report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
@@ -54,9 +57,26 @@ def doctor(
                     failed.append(str(error))
             if mended:
                 report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
-    except (DoctorError, OwnerConnectionError, ConfigError) as error:
+    except (DoctorError, OwnerConnectionError, ConfigError, ClusterError) as error:
         refuse("doctor", error, is_json=is_json)
         raise typer.Exit(3) from error
+    _finish(report, mended, failed, is_json=is_json)
+
+
+def _peer_report(config: Config) -> Report:
+    """Of a database served as it is: read only."""
+    from fluxbase.db.peer_doctor import examine_peer
+    from fluxbase.peer import effective_config, peer_conninfo
+
+    conninfo = peer_conninfo(config)
+    rules = effective_config(config, conninfo)
+    return examine_peer(
+        conninfo, schemas=rules.data.schemas, open_relations=rules.data.open_relations, anon_role=rules.external.anon_role,
+        require_rls=rules.data.require_rls,
+    )  # fmt: skip
+
+
+def _finish(report: Report, mended: list[Finding], failed: list[str], *, is_json: bool) -> NoReturn:
     if is_json:
         sys.stdout.write(json.dumps(_as_json(report, mended, failed)) + "\n")
     else:

@@ -7,7 +7,7 @@ Where SQL cannot decide, ``-- judge:`` names a function of this module that sees
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -107,10 +107,19 @@ def lints() -> tuple[Lint, ...]:
 
 
 def examine(
-    conninfo: str, *, schemas: Sequence[str], open_relations: Sequence[str] = (), client_roles: Sequence[str] = ("anon", "authenticated")
+    conninfo: str,
+    *,
+    schemas: Sequence[str],
+    open_relations: Sequence[str] = (),
+    client_roles: Sequence[str] = ("anon", "authenticated"),
+    without: Collection[str] = (),
 ) -> Report:
-    """Run every lint in one read-only transaction. Raises :class:`DoctorError` when the database cannot be reached."""
+    """Run every lint but those named ``without`` in one read-only transaction.
+
+    Raises :class:`DoctorError` when the database cannot be reached.
+    """
     settings = {"doctor.schemas": schemas, "doctor.open_relations": open_relations, "doctor.client_roles": client_roles}
+    chosen = tuple(lint for lint in lints() if lint.name not in without)
     findings: list[Finding] = []
     try:
         with psycopg.connect(conninfo, application_name="fluxbase doctor") as connection:
@@ -119,12 +128,12 @@ def examine(
             connection.execute("select set_config('search_path', 'pg_catalog', true)")
             for name, values in settings.items():
                 connection.execute("select set_config(%s, %s::text[]::text, true)", (name, list(values)))
-            for lint in lints():
+            for lint in chosen:
                 rows = connection.execute(cast("LiteralString", lint.sql)).fetchall()
                 findings.extend(finding for row in rows for finding in _judged(lint, row))
     except psycopg.Error as error:
         raise DoctorError(f"cannot examine the database: {str(error).strip()}") from error
-    return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: -finding.level)), lints())
+    return Report(tuple(sorted(dict.fromkeys(findings), key=lambda finding: -finding.level)), chosen)
 
 
 def mend(conninfo: str, finding: Finding) -> None:

@@ -68,6 +68,16 @@ def read_settings(conninfo: str) -> dict[str, str]:
         raise PeerDatabaseError(f"cannot read the settings in the database: {str(error).strip().splitlines()[0]}") from None
 
 
+def assumable_roles(conninfo: str) -> list[str]:
+    """Roles the login may take. Raises PeerDatabaseError."""
+    try:
+        with psycopg.connect(conninfo, connect_timeout=10) as connection:
+            connection.read_only = True
+            return [row[0] for row in connection.execute(_sql("assumable_roles").encode()).fetchall()]
+    except psycopg.Error as error:
+        raise PeerDatabaseError(f"cannot read the roles: {str(error).strip().splitlines()[0]}") from None
+
+
 async def read_role_settings(sessions: SystemSessions) -> dict[str, RoleSettings]:
     """``ALTER ROLE … SET`` of every role the login may assume. Raises Unavailable."""
     pairs: dict[str, list[tuple[str, str]]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -128,3 +129,20 @@ def test_nothing_is_installed(library: Library) -> None:
     assert library.sql("select count(*) from pg_namespace where nspname in ('fluxbase', 'platform', 'audit')") == [(0,)]
     assert library.sql("select count(*) from pg_roles where (rolname like 'fluxbase%' or rolname like 'fb\\_%') and not rolsuper") == [(0,)]
     assert library.sql("select count(*) from pg_event_trigger") == [(0,)]
+
+
+def test_doctor_reads_only_and_shows_what_is_open(library: Library) -> None:
+    """``fluxbase doctor`` works as the login, is red about grants-only tables, and proposes SQL without running any."""
+    with tempfile.TemporaryDirectory(prefix="fbt-", dir="/tmp") as folder:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("FLUXBASE_")} | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-m", "fluxbase", "doctor", "--json", "--fix", "--data", folder], cwd=folder, timeout=60, check=False,
+            env=clean | library.environment(), capture_output=True,
+        )  # fmt: skip
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["status"], report["mended"]) == (2, "red", [])
+    found = {(finding["lint"], finding["object"]): finding["level"] for finding in report["findings"]}
+    assert found["require_rls", "data.require_rls"] == "red"
+    assert found["tables_without_rls", "api.books"] == "red"
+    assert "event_triggers" not in report["lints"]
+    assert library.sql("select relrowsecurity from pg_class where oid = 'api.books'::regclass") == [(False,)]
