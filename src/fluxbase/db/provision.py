@@ -108,6 +108,7 @@ class _Work:
             stored = run("select fingerprint, weaker from fluxbase.provisioned").fetchone()
             if stored is not None and stored[0] == fingerprint:
                 self.report.weaker.extend(stored[1])
+                self._close_what_no_trigger_closed(is_superuser=is_superuser)
                 return
         self.report.has_changed = True
         run("set local role none")
@@ -124,6 +125,17 @@ class _Work:
             self._stand_in_policies()
         run("delete from fluxbase.provisioned")
         run("insert into fluxbase.provisioned (fingerprint, weaker) values (%s, %s)", (fingerprint, self.report.weaker))
+
+    def _close_what_no_trigger_closed(self, *, is_superuser: bool) -> None:
+        """Where event triggers are not allowed, tables made since the last start are closed now."""
+        count = self.connection.execute(
+            "select count(*) from pg_event_trigger where evtname = any(%s)", ([name for name, _, _ in EVENT_TRIGGERS],)
+        ).fetchone()
+        if count == (len(EVENT_TRIGGERS),):
+            return
+        self.connection.execute("select fluxbase.close_everything()")
+        if not is_superuser:
+            self._stand_in_policies()
 
     def _disable_triggers(self) -> None:
         for name, _, _ in EVENT_TRIGGERS:
