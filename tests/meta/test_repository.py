@@ -129,3 +129,14 @@ def test_documents_are_not_empty() -> None:
         "benchmarks/README.md",
     ]
     assert [n for n in names if len((ROOT / n).read_text()) < 400] == []
+
+
+def test_the_map_names_every_package() -> None:
+    """docs/architecture.md leads to each package and to each module of the command line and the top level."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    source = ROOT / "src" / "fluxbase"
+    wanted = [p.relative_to(ROOT).as_posix() for p in source.iterdir() if p.is_dir() and p.name != "__pycache__"]
+    wanted += [
+        p.relative_to(ROOT).as_posix() for p in [*source.glob("*.py"), *(source / "cli").glob("*.py")] if not p.name.startswith("__")
+    ]
+    assert [name for name in wanted if name not in page and name != "src/fluxbase/cli/owner.py"] == [], "add a line to the map"
