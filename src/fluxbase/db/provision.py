@@ -128,13 +128,9 @@ class _Work:
             stored = run("select fingerprint, weaker from fluxbase.provisioned").fetchone()
             if stored is not None and stored[0] == self._fingerprint(database):
                 self.report.weaker.extend(stored[1])
-<<<<<<< HEAD
                 if NO_EVENT_TRIGGERS in stored[1]:  # nobody closed what was born since the last start
                     run("select fluxbase.close_everything()")
                     self._stand_in_policies()
-=======
-                self._close_what_no_trigger_closed(is_superuser=is_superuser)
->>>>>>> main
                 return
         self.report.has_changed = True
         run("set local role none")
@@ -150,17 +146,6 @@ class _Work:
         self._stand_in_policies()
         run("delete from fluxbase.provisioned")
         run("insert into fluxbase.provisioned (fingerprint, weaker) values (%s, %s)", (self._fingerprint(database), self.report.weaker))
-
-    def _close_what_no_trigger_closed(self, *, is_superuser: bool) -> None:
-        """Where event triggers are not allowed, tables made since the last start are closed now."""
-        count = self.connection.execute(
-            "select count(*) from pg_event_trigger where evtname = any(%s)", ([name for name, _, _ in EVENT_TRIGGERS],)
-        ).fetchone()
-        if count == (len(EVENT_TRIGGERS),):
-            return
-        self.connection.execute("select fluxbase.close_everything()")
-        if not is_superuser:
-            self._stand_in_policies()
 
     def _disable_triggers(self) -> None:
         for name, _, _ in EVENT_TRIGGERS:
