@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fluxbase.web.context import context_of
+from fluxbase.web.disconnect import until_gone
 from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
 from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
@@ -92,7 +93,10 @@ async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     matched = context_of(scope).route
     if matched is None:
         raise RuntimeError("the Route line is missing from the pipeline")
-    await matched.handler(scope, receive, send)
+    if matched.is_data_plane:
+        await until_gone(matched.handler, scope, receive, send)
+    else:
+        await matched.handler(scope, receive, send)
 
 
 def build(parts: Parts, without: Collection[str] = ()) -> App:
