@@ -145,7 +145,7 @@ def weaken() -> None:
 
     match os.environ.get("BYO_TWIN"):
         case "cleaning":
-            connection.cleaning = lambda _: ()  # type: ignore[assignment]
+            connection.cleaning = lambda *_: ()  # type: ignore[assignment]
         case "role":
             peer_settings._FIXED = ("application_name", *peer_settings._FIXED[1:])  # type: ignore[attr-defined]
         case _:

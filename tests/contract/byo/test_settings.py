@@ -62,7 +62,8 @@ def test_settings_in_the_database_and_reload(library: Library) -> None:
             assert server.request("GET", "/rest/v1/reloaded", key=None).status_code == 200
     finally:
         library.sql("alter role authenticator reset all; alter role authenticator in database library reset all")
-        library.sql("drop table if exists api.reloaded")
+        library.sql("drop table if exists api.reloaded; notify pgrst")  # servers of other tests listen too
+        time.sleep(1)
 
 
 def test_changes_are_seen_without_notify(library: Library) -> None:
