@@ -390,6 +390,10 @@ DIFFERS: dict[tuple[str, str], str] = {
     ("1.8", "no match is 404 PGRST202 with a hint"): "A hint names only functions that the caller's role may execute.",
     ("1.3", "embed: none found is 400 PGRST200 with a hint"): "A hint names only relations that the caller's role may use.",
     ("1.10", "PGRST205"): "A hint names only relations that the caller's role may use.",
+    ("1.10", "SQLSTATE 23503 and 23505: 409"): "details is null: the row that was violated is not shown (decision 0021).",
+    ("1.1", "statement_timeout of a function is hoisted"): "A statement that runs out of time is 504, not 500; the code is 57014 (decision 0021).",
+    ("1.5", "body: bad JSON is 400 PGRST102"): "A body that is neither object nor array, and a repeated key, are refused, not dropped.",
+    ("1.7", "text/csv"): "Backslashes are not doubled and names with commas are quoted (RFC 4180).",
     ("1.10", "PGRST300"): "A secret always exists: Fluxbase makes its keys at the first start.",
 }  # fmt: skip
 """Where the answer differs on purpose, and why; the case shows our answer."""

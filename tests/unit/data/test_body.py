@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
+import orjson
 import pytest
 
-from fluxbase.data.body import MAX_DEPTH, load_json
+from fluxbase.data.body import MAX_DEPTH, load_json, parse_rows
 from fluxbase.kernel.errors import InvalidInput
 
 
@@ -29,3 +31,29 @@ def test_nesting_ends_at_the_limit(opening: str, closing: str) -> None:
     load_json((opening * MAX_DEPTH + "1" + closing * MAX_DEPTH).encode())
     with pytest.raises(InvalidInput, match="nested deeper"):
         load_json((opening * (MAX_DEPTH + 1) + "1" + closing * (MAX_DEPTH + 1)).encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['id,name\n1,a"b\n', 'id,name\n1,"a"b\n', 'id,name\n1,"a\n', 'id,name\n1,"a""\n', 'id,"name\n1,2\n', "id,name\n1\n", "id,name\n1,2,3\n", "",
+     "id,id\n1,2\n", "id\n\x00\n"],
+)  # fmt: skip
+def test_csv_that_is_none_is_refused(text: str) -> None:
+    """Stray and open quotes, ragged lines, repeated names, NUL, nothing at all."""
+    with pytest.raises(InvalidInput) as refused:
+        parse_rows(text.encode(), "text/csv", needs_uniform=True)
+    assert refused.value.pgrst == "PGRST102"
+
+
+def test_csv_as_rfc_4180_has_it() -> None:
+    """Quoted separators, doubled quotes, either line end; NULL is null and nothing is empty."""
+    payload = parse_rows(b'id,name\r\n1,"a, ""b""\nc"\r\n\r\n2,NULL\r\n3,\r\n', "text/csv", needs_uniform=True)
+    assert orjson.loads(payload.text) == [{"id": "1", "name": 'a, "b"\nc'}, {"id": "2", "name": None}, {"id": "3", "name": ""}]
+
+
+def test_a_huge_csv_with_an_open_quote_is_refused_in_time() -> None:
+    """The check for stray quotes walks a megabyte once."""
+    started = time.monotonic()
+    with pytest.raises(InvalidInput):
+        parse_rows(b"a,b\n" + b'"x","y"\n' * 100_000 + b'"', "text/csv", needs_uniform=True)
+    assert time.monotonic() - started < 2

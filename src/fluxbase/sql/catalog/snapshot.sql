@@ -19,8 +19,9 @@ select pg_catalog.json_build_object(
      'updatable', r.updatable,
      'columns', (select coalesce(json_agg(json_build_array(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typcategory, t.typname,
                                  case when a.attgenerated <> '' then null
-                                      when a.attidentity <> '' then pg_catalog.format('pg_catalog.nextval(%L::regclass)',
-                                        pg_catalog.pg_get_serial_sequence(pg_catalog.quote_ident(r.nspname) || '.' || pg_catalog.quote_ident(r.relname), a.attname))
+                                      when a.attidentity <> '' then (select pg_catalog.format('pg_catalog.nextval(%L::regclass)', dep.objid::regclass)
+                                         from pg_catalog.pg_depend dep where dep.classid = 'pg_catalog.pg_class'::regclass and dep.deptype = 'i'
+                                          and dep.refobjid = r.oid and dep.refobjsubid = a.attnum limit 1)
                                       else coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid), pg_catalog.pg_get_expr(t.typdefaultbin, 0)) end) order by a.attnum), '[]')
                    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
                    left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
