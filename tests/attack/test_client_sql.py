@@ -62,7 +62,7 @@ STATEMENTS = [
     "create table x (a int)", "create temp table x (a int)", "select 1 as a into x", "select 1 as a into temp x", "create schema x",
     "create view x as select 1", "create materialized view x as select 1", "create sequence x", "create type x as enum ('a')", "create domain x as int",
     "create function x() returns int language sql return 1", "create function pg_temp.auth() returns int language sql return 1",
-    "create operator === (leftarg = int, rightarg = int, function = int4eq)", "create extension hstore", "create cast (int as text) with inout",
+    "create operator === (leftarg = int, rightarg = int, function = int4eq)", "create extension hstore",
     "create policy x on vault using (true)", "alter policy own on vault using (true)", "drop policy own on vault", "alter table vault disable row level security",
     "alter table vault no force row level security", "alter table vault owner to current_user", "drop table vault", "truncate vault",
     "create trigger x before insert on vault execute function suppress_redundant_updates_trigger()", "create rule x as on insert to vault do also notify x",

@@ -108,6 +108,11 @@ def test_threats_have_controls_and_tests() -> None:
     lines = [line for line in (ROOT / "docs/security/threats.md").read_text().splitlines() if line.startswith("| **")]
     assert len(rows) == len(set(rows)) > 0
     assert [line[:60] for line in lines if "`tests/" not in line and "not yet" not in line] == []
+    named = [cell for line in lines for cell in re.findall(r"`(tests/[\w/]+\.py)`", line)]
+    empty = [name for name in named if name.startswith("tests/attack/") and "def test_" not in (ROOT / name).read_text()]
+    assert empty == [], "a file that is named as an attack test has tests"
+    unlisted = {f"tests/attack/{path.name}" for path in (ROOT / "tests/attack").glob("test_*.py")} - set(named)
+    assert sorted(unlisted) == [], "every attack test stands beside the threat it answers"
 
 
 def test_commands_have_a_menu_line() -> None:

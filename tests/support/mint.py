@@ -6,6 +6,10 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.unit.auth.tokens import Forge
 
 
 async def mint(data_dir: Path, arguments: dict[str, object]) -> str:
@@ -14,6 +18,19 @@ async def mint(data_dir: Path, arguments: dict[str, object]) -> str:
 
     async with open_program(data_dir) as program:
         return await program.mint_access_token(**arguments)  # type: ignore[arg-type]
+
+
+async def forge(data_dir: Path, arguments: dict[str, object]) -> Forge:
+    """A good token and the real key behind it, for the corpus of bad tokens."""
+    from fluxbase.app import open_program
+    from tests.unit.auth.tokens import Forge, raw_signer
+
+    async with open_program(data_dir) as program:
+        good = await program.mint_access_token(**arguments)  # type: ignore[arg-type]
+        signer = (await program.rings.get(program.registry.default.id)).ring.signer
+        public = signer.public_jwk()
+        assert public is not None
+        return Forge(good, public, raw_signer(signer))
 
 
 def login_password(data_dir: Path, login: str) -> str:

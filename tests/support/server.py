@@ -24,6 +24,7 @@ import httpx
 import psycopg
 
 from tests.support import instance_template
+from tests.support.canary import secrets_of, spilt
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -47,6 +48,7 @@ class Server:
     env: dict[str, str]
     keys: dict[str, str] = field(default_factory=dict)
     _tokens: dict[str, str] = field(default_factory=dict)
+    _secrets: dict[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -118,7 +120,16 @@ class Server:
             credential = {"anon": self.keys.get("anon_key"), "service": self.keys.get("service_key")}.get(key, key)
             merged.setdefault("authorization", f"Bearer {credential}")
         with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
-            return client.request(method, path, headers=merged, **options)
+            answer = client.request(method, path, headers=merged, **options)
+        self._assert_unspilt(f"the answer to {method} {path[:80]}", answer.content, str(answer.headers.raw))
+        return answer
+
+    def _assert_unspilt(self, where: str, *texts: bytes | str) -> None:
+        """No secret of this server is in what left it (DESIGN invariant 10)."""
+        if not self._secrets:
+            self._secrets.update(secrets_of(self.data_dir, self.keys, self.env))
+        found = spilt(self._secrets, texts)
+        assert found == [], f"{where} has the secret {', '.join(found)}"
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """GET as anon unless told otherwise."""
@@ -137,8 +148,13 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait(10)
+        database_log = self.data_dir / "log" / "postgres.log"
+        lines = [line for line in self.log.splitlines() if line.startswith("{")]  # the first start prints the keys, on purpose
+        texts = ["\n".join(lines), database_log.read_text(errors="replace") if database_log.is_file() else ""]
         if not keep_data:
             shutil.rmtree(self.data_dir, ignore_errors=True)
+        if self.keys:
+            self._assert_unspilt("the log", *texts)
         return code
 
 

@@ -17,6 +17,7 @@ import orjson
 
 from fluxbase import app as application
 from fluxbase.cli import start
+from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
 
@@ -60,6 +61,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
+    "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
 }

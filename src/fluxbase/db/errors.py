@@ -31,7 +31,7 @@ _OBJECTS = (
     "constraint|relation|column|table|view|sequence|index|type|enum|domain|function|procedure|schema|role|parameter|encoding|operator|"
     "policy|trigger|variable|cursor|language|collation|extension|database"
 )
-_QUOTED = re.compile(rf'(?P<before>(?:\b(?:{_OBJECTS})s?|:)?\s*)"(?P<value>(?:[^"]|"")*)"', re.IGNORECASE)
+_QUOTED = re.compile(rf'(?P<before>(?:\b(?:{_OBJECTS})s?|:)? ?)"(?P<value>(?:[^"]|"")*)"', re.IGNORECASE)
 
 
 class Translate(Protocol):
