@@ -235,10 +235,10 @@ class Program(Worker):
         try:
             async with asyncio.timeout(LOAD_SECONDS), self._catalogues(tenant_id, reason="load the schema") as tx:
                 epoch = await read_epoch(tx)
-                raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles])
+                raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
         except TimeoutError:
             raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
-        return await build_snapshot(raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
+        return await build_snapshot(*raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
         from fluxbase.db.catalogue import read_documentation

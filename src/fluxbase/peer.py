@@ -184,9 +184,9 @@ class PeerProgram(Worker):
 
         data = self.config.data
         async with self.sessions(THE_DATABASE, reason="load the schema") as tx:
-            raw = await read_catalogue(tx, data.schemas, roles)
+            raw = await read_catalogue(tx, data.schemas, roles, data.extra_search_path)
         return await build_snapshot(
-            raw, schemas=data.schemas, open_relations=data.open_relations, epoch=self._generation, is_managed=False,
+            *raw, schemas=data.schemas, open_relations=data.open_relations, epoch=self._generation, is_managed=False,
             require_rls=data.require_rls, are_roles_known=bool(roles),
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ A module of cases is a table ``CASES: tuple[Case, ...]`` and one parametrised te
         check(contract, case)
 
 ``request`` is what goes over the socket: ``GET /films?id=eq.1``, then header lines, then an empty line and the body.
+Only ``"``, ``<``, ``>`` and spaces of the path are percent-encoded on the way, as every HTTP client does it.
 Paths of sections 1.x are relative to ``/rest/v1``. After an unsafe method the data is put back (``*data.sql``).
 """
 
@@ -73,6 +74,7 @@ def send(server: Server, request: str, *, section: str = "1.1", key: str = "anon
     head, _, body = request.partition("\n\n")
     first, *lines = head.splitlines()
     method, path = first.split(" ", 1)
+    path = "".join(f"%{ord(char):02X}" if char in '"<> ' else char for char in path)
     credential = {
         "anon": lambda: server.anon_key,
         "service": lambda: server.service_key,

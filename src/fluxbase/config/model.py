@@ -140,6 +140,9 @@ class Data(Section):
         default={}, description="Dearest statement in the planner's units by role; not named: no ceiling, and no EXPLAIN before the run."
     )
     aggregates_enabled: bool = Field(default=False, description="Aggregates in select.")
+    embed_target_names: bool = Field(
+        default=True, description="An embed that has an alias may be filtered by its relation's name too; the answer warns."
+    )
     require_rls: bool = Field(
         default=True, description="Serve only relations that Row Level Security protects; false only for a database that is not managed."
     )

@@ -1,4 +1,4 @@
-"""Plans to SQL. Identifiers come from the catalogue through ``quote_ident``; every value is a parameter.
+"""Read plans to SQL. Identifiers come from the catalogue through ``quote_ident``; every value is a parameter.
 
 One statement answers with one row: body, number of rows, total (or null), ``response.headers``, ``response.status``,
 and for upserts how many rows were inserted. PostgreSQL builds the JSON; Python never touches a row.
@@ -6,31 +6,34 @@ and for upserts how many rows were inserted. PostgreSQL builds the JSON; Python 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from fluxbase.data.compile_body import body_sql
-from fluxbase.data.grammar import FULL_TEXT, OPERATORS, Field, Filter, Logic, Order, SelectColumn
-from fluxbase.db.sql import qualified, quote_ident
+from fluxbase.data.compile_filter import (
+    Params,
+    Slot,
+    SlotKind,
+    cast_of,
+    column_sql,
+    join_conditions,
+    order_sql,
+    related_orders,
+    source_sql,
+    where_sql,
+)
+from fluxbase.data.grammar import Field
+from fluxbase.db.sql import quote_ident
 
 if TYPE_CHECKING:
+    from fluxbase.data.grammar import SelectColumn
     from fluxbase.data.media import Representation
-    from fluxbase.data.plan import Join, Node
+    from fluxbase.data.plan import Node
 
-SlotKind = Literal["value", "text", "limit", "offset", "body", "argument"]
-Slot = tuple[SlotKind, int | str | tuple[str, ...]]
+__all__ = ["GUCS", "Params", "Slot", "SlotKind", "Statement", "compile_read", "count_sql", "node_sql", "where_sql"]
 
-
-@dataclass(slots=True)
-class Params:
-    """The statement's parameters in order, as recipes that a request's values fill."""
-
-    slots: list[Slot] = field(default_factory=list[Slot])
-
-    def add(self, kind: SlotKind, what: int | str | tuple[str, ...]) -> str:
-        """``$n`` of a new parameter."""
-        self.slots.append((kind, what))
-        return f"${len(self.slots)}"
+Count = Literal["exact", "capped"]
+GUCS = "current_setting('response.headers',true),current_setting('response.status',true)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,240 +42,185 @@ class Statement:
 
     sql: str
     slots: tuple[Slot, ...]
+    warnings: tuple[str, ...] = ()
 
 
-GUCS = "current_setting('response.headers',true),current_setting('response.status',true)"
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One expression of a SELECT. An aggregate waits in a to-one spread until the parent's SELECT applies it."""
 
-
-def column_sql(node: Node, field_: Field, params: Params) -> str:
-    """A column with its JSON path; on columns that are no JSON the path goes through to_jsonb."""
-    text = f"{node.alias}.{quote_ident(field_.name)}"
-    if not field_.path:
-        return text
-    column = node.relation.columns.get(field_.name)
-    if column is None or column.type_name not in ("json", "jsonb"):
-        text = f"to_jsonb({text})"
-    for arrow, step in field_.path:
-        text += f"{arrow}{params.add('text', str(step))}::{'int' if isinstance(step, int) else 'text'}"
-    return f"({text})"
-
-
-def filter_sql(node: Node, item: Filter | Logic, params: Params) -> str:
-    """A condition."""
-    if isinstance(item, Logic):
-        inside = f" {item.operator} ".join(filter_sql(node, child, params) for child in item.children)
-        return f"{'not ' if item.is_negated else ''}({inside})"
-    negation = "not " if item.is_negated else ""
-    if item.field.name not in node.visible:
-        embed = next(embed for embed in node.embeds if embed.name == item.field.name)
-        is_null = (item.constant == "null") is not item.is_negated
-        present = f"{embed.alias}_j.{'ok' if embed.join and embed.join.is_to_one else 'j'}"
-        return f"{present} is {'' if is_null else 'not '}null"
-    left = column_sql(node, item.field, params)
-    if item.operator == "is":
-        return f"{negation}{left} is {item.constant}"
-    from_text = _from_text(node, item.field)
-    if item.operator == "in":
-        right = params.add("value", item.slot)
-        right = f"array(select {from_text}(v) from unnest({right}::text[]) v)" if from_text else right
-        return f"{negation}{left} = any({right})"
-    if item.operator in FULL_TEXT:
-        language = f"{params.add('text', item.language)}::regconfig, " if item.language else ""
-        column = node.relation.columns.get(item.field.name)
-        if item.field.path or column is None or column.type_name != "tsvector":
-            left = f"to_tsvector({language}{left})"
-        return f"{negation}{left} @@ {OPERATORS[item.operator]}({language}{params.add('value', item.slot)})"
-    right = params.add("value", item.slot)
-    if from_text and not item.quantifier:
-        right = f"{from_text}({right})"
-    if item.quantifier:
-        right = f"{item.quantifier}({right})"
-    return f"{negation}{left} {OPERATORS[item.operator]} {right}"
-
-
-def _from_text(node: Node, field_: Field) -> str | None:
-    """The cast of a domain from text, for values that are compared with it."""
-    column = node.relation.columns.get(field_.name)
-    return None if column is None or column.casts is None or field_.path else column.casts.from_text
-
-
-def _to_json(node: Node, field_: Field) -> str | None:
-    """The cast of a domain to JSON, for answers."""
-    column = node.relation.columns.get(field_.name)
-    return None if column is None or column.casts is None or field_.path else column.casts.to_json
-
-
-def _shown_column(node: Node, name: str) -> str:
-    text, to_json = f"{node.alias}.{quote_ident(name)}", _to_json(node, Field(name))
-    return f"{to_json}({text}) as {quote_ident(name)}" if to_json else text
-
-
-def where_sql(node: Node, params: Params, extra: tuple[str, ...] = ()) -> str:
-    """The WHERE clause, empty when nothing is asked."""
-    conditions = [*extra, *(filter_sql(node, item, params) for item in node.part.filters)]
-    return f" where {' and '.join(conditions)}" if conditions else ""
-
-
-def order_sql(node: Node, params: Params) -> str:
-    """The ORDER BY clause."""
-    if not node.part.order:
-        return ""
-    return " order by " + ", ".join(_term_sql(node, term, params) for term in node.part.order)
-
-
-def _term_sql(node: Node, term: Order, params: Params) -> str:
-    if term.relation is None:
-        text = column_sql(node, term.field, params)
-    else:
-        embed = next(embed for embed in node.embeds if embed.name == term.relation)
-        text = f"{embed.alias}_j.{quote_ident('o_' + term.field.name)}"
-    return f"{text}{' ' + term.direction if term.direction else ''}{term.nulls}"
-
-
-def select_sql(node: Node, params: Params) -> tuple[list[str], list[str]]:
-    """Output expressions and GROUP BY expressions (only with aggregates)."""
-    outputs: list[str] = []
-    groups: list[str] = []
-    has_aggregate = any(column.aggregate for column in node.columns)
-    for column in node.columns:
-        text, is_plain = _column_output(node, column, params)
-        outputs += text
-        if has_aggregate and is_plain:
-            groups += [str(len(outputs))]
-    for embed in node.embeds:
-        if embed.is_spread:
-            outputs += [f"{embed.alias}_j.{quote_ident(name)} as {quote_ident(name)}" for name in embed.outputs]
-        elif embed.columns or embed.embeds:
-            is_to_one = embed.join is not None and embed.join.is_to_one
-            value = f"{embed.alias}_j.j" if is_to_one else f"coalesce({embed.alias}_j.j,'[]')"
-            outputs.append(f"{value} as {quote_ident(embed.name)}")
-    return outputs or ['null::int as " "'], groups if has_aggregate else []
-
-
-def _column_output(node: Node, column: SelectColumn, params: Params) -> tuple[list[str], bool]:
-    if column.aggregate is not None:
-        inside = "*" if column.field is None else column_sql(node, column.field, params)
-        if column.cast:
-            inside = f"cast({inside} as {cast_sql(column.cast)})"
-        text = f"{column.aggregate}({inside})"
-        if column.aggregate_cast:
-            text = f"cast({text} as {cast_sql(column.aggregate_cast)})"
-        return [f"{text} as {quote_ident(column.alias or column.aggregate)}"], False
-    assert column.field is not None  # noqa: S101 - only count() has no field
-    if column.field.name == "*":
-        if len(node.visible) == len(node.relation.columns) and not node.join and not any(c.casts for c in node.relation.columns.values()):
-            return [f"{node.alias}.*"], True
-        return [_shown_column(node, name) for name in node.relation.columns if name in node.visible], True
-    text = column_sql(node, column.field, params)
-    to_json = _to_json(node, column.field)
-    if to_json:
-        text = f"{to_json}({text})"
-    if column.cast:
-        text = f"cast({text} as {cast_sql(column.cast)})"
-    name = column.alias or column.field.key
-    is_plain = name == column.field.name and not (column.cast or column.field.path or to_json)
-    return [text if is_plain else f"{text} as {quote_ident(name)}"], True
-
-
-def cast_sql(name: str) -> str:
-    """A type name that planning found in the catalogue, quoted unless SQL knows it by words (``double precision``)."""
-    suffix = "[]" if name.endswith("[]") else ""
-    bare = name.removesuffix("[]")
-    if all(word.isascii() and word.isalpha() and word.islower() for word in bare.split(" ")):
-        return bare + suffix
-    return quote_ident(bare.lower() if bare.lower() in _LOWER_TYPES else bare) + suffix
-
-
-_LOWER_TYPES = frozenset({"int2", "int4", "int8", "float4", "float8"})
-
-
-def joins_sql(node: Node, params: Params) -> str:
-    """The lateral joins of a node's embeds."""
-    return "".join(_join_sql(node, embed, params) for embed in node.embeds)
-
-
-def _join_sql(parent: Node, embed: Node, params: Params) -> str:
-    join = embed.join
-    assert join is not None  # noqa: S101 - every embed has one
-    alias = f"{embed.alias}_j"
-    orders = sorted({term.field.name for term in parent.part.order if term.relation == embed.name})
-    extra = "".join(f",{embed.alias}.{quote_ident(name)} as {quote_ident('o_' + name)}" for name in orders)
-    inner = node_sql(embed, params, conditions=_join_conditions(parent, embed, join), extra_outputs=extra)
-    if join.is_to_one:
-        lifted = "".join(f",x.{quote_ident(name)}" for name in dict.fromkeys(embed.outputs)) if embed.is_spread else ""
-        keys = "".join(f",x.{quote_ident('o_' + name)}" for name in orders)
-        body = (
-            "row_to_json(x)"
-            if not orders
-            else "(to_jsonb(x) - array[" + ",".join(params.add("text", "o_" + n) + "::text" for n in orders) + "])::json"
-        )
-        sub = f"select {body} as j,true as ok{lifted}{keys} from ({inner}) x limit 1"
-        return f"{' join' if embed.is_inner else ' left join'} lateral ({sub}) {alias} on true"
-    sub = f"select json_agg(x) as j from ({inner}) x"
-    return f" join lateral ({sub}) {alias} on {alias}.j is not null" if embed.is_inner else f" left join lateral ({sub}) {alias} on true"
-
-
-def _join_conditions(parent: Node, embed: Node, join: Join) -> tuple[str, ...]:
-    if join.junction is None:
-        return tuple(f"{embed.alias}.{quote_ident(child)} = {parent.alias}.{quote_ident(up)}" for child, up in join.pairs)
-    through = f"{embed.alias}_m"
-    up = tuple(f"{through}.{quote_ident(mine)} = {parent.alias}.{quote_ident(theirs)}" for mine, theirs in join.pairs)
-    return (*up, *(f"{through}.{quote_ident(mine)} = {embed.alias}.{quote_ident(theirs)}" for mine, theirs in join.junction_child))
+    sql: str
+    name: str
+    aggregate: str | None = None
+    cast: str | None = None
+    is_json: bool = False
+    has_own_name: bool = False
+    """The expression is a column of this very name (or ``*``)."""
 
 
 def node_sql(
-    node: Node,
-    params: Params,
-    *,
-    source: str | None = None,
-    conditions: tuple[str, ...] = (),
-    is_root: bool = False,
-    extra_outputs: str = "",
-) -> str:
+    node: Node, params: Params, *, source: str | None = None, conditions: tuple[str, ...] = (), is_root: bool = False
+) -> str:  # fmt: skip
     """SELECT of one node with its embeds. ``source`` replaces the relation (a CTE or a function call)."""
-    outputs, groups = select_sql(node, params)
-    from_ = source or f"{qualified(node.relation.schema, node.relation.name)} {node.alias}"
-    if node.join is not None and node.join.junction is not None:
-        from_ += f", {qualified(node.join.junction.schema, node.join.junction.name)} {node.alias}_m"
-        from_ = f"({_cross(node)})" if node.embeds else from_
-    text = f"select {', '.join(outputs)}{extra_outputs} from {from_}{joins_sql(node, params)}{where_sql(node, params, conditions)}"
-    if groups:
-        text += f" group by {', '.join(groups)}"
-    text += order_sql(node, params)
+    node.is_row = node.is_row and source is None
+    joins = [_join_sql(node, embed, params) for embed in node.embeds]
+    outputs = [*_columns(node, params), *(output for _, lifted in joins for output in lifted)]
+    return _select_sql(node, params, _named(outputs), "".join(text for text, _ in joins), source, conditions, is_root=is_root)
+
+
+def _select_sql(
+    node: Node, params: Params, select: tuple[str, str], joins: str, source: str | None, conditions: tuple[str, ...] = (), *,
+    is_root: bool = False,
+) -> str:  # fmt: skip
+    outputs, group = select
+    text = f"select {outputs} from {source or source_sql(node)}{joins}{where_sql(node, params, conditions, is_joined=True)}"
+    text += group + order_sql(node, params)
     if is_root:
         text += f" limit {params.add('limit', ())}::bigint"
-    elif node.part.limit is not None or (node.join is not None and not node.join.is_to_one):
+    elif node.part.limit is not None or (node.join is not None and not node.is_to_one):
         text += f" limit {params.add('limit', node.path)}::bigint"
+    elif node.is_to_one and node.join is not None and not node.join.is_certain:
+        text += " limit 1"
     if node.part.offset is not None:
         text += f" offset {params.add('offset', node.path)}::bigint"
     return text
 
 
-def _cross(node: Node) -> str:
-    """Relation and junction as one join item, so that lateral joins behind it may refer to both."""
-    assert node.join is not None and node.join.junction is not None  # noqa: S101, PT018 - the caller checked
-    junction = qualified(node.join.junction.schema, node.join.junction.name)
-    return f"{qualified(node.relation.schema, node.relation.name)} {node.alias} cross join {junction} {node.alias}_m"
+def _columns(node: Node, params: Params) -> list[_Output]:
+    found: list[_Output] = []
+    for column in node.columns:
+        if column.field is not None and column.field.name == "*" and column.aggregate is None:
+            found += _star(node)
+        else:
+            found.append(_column(node, column, params))
+    return found
 
 
-def count_sql(node: Node, params: Params, source: str | None = None) -> str:
-    """The total without limits, as a scalar subquery."""
-    needed = [embed for embed in node.embeds if embed.is_inner or _is_filtered(node, embed)]
-    joins = "".join(_join_sql(node, embed, params) for embed in needed)
-    from_ = source or f"{qualified(node.relation.schema, node.relation.name)} {node.alias}"
-    return f"(select count(*) from {from_}{joins}{where_sql(node, params)})"
+def _star(node: Node) -> list[_Output]:
+    names = [name for name in node.relation.columns if name in node.visible]
+    is_whole = len(names) == len(node.relation.columns) and not any(column.casts for column in node.relation.columns.values())
+    if is_whole and not node.is_spread and not _is_grouped(node):
+        return [_Output(f"{node.alias}.*", "*", has_own_name=True)]
+    return [_shown(node, Field(name), f"{node.alias}.{quote_ident(name)}", name) for name in names]
 
 
-def _is_filtered(node: Node, embed: Node) -> bool:
-    def names(item: Filter | Logic) -> bool:
-        return any(names(child) for child in item.children) if isinstance(item, Logic) else item.field.name == embed.name
+def _shown(node: Node, field: Field, text: str, name: str) -> _Output:
+    """A column as the answer shows it: a domain through its cast to JSON."""
+    to_json = cast_of(node, field, "to_json")
+    return _Output(f"{to_json}({text})" if to_json else text, name, is_json=bool(to_json), has_own_name=not to_json)
 
-    return any(names(item) for item in node.part.filters)
+
+def _column(node: Node, column: SelectColumn, params: Params) -> _Output:
+    if column.field is None:
+        return _Output("1" if node.is_flat else "*", column.name, "count", column.aggregate_cast)
+    text = column_sql(node, column.field, params)
+    is_plain = not column.cast and not column.field.path and column.field.name in node.visible and column.name == column.field.name
+    if column.aggregate is None and not column.cast:
+        shown = _shown(node, column.field, text, column.name)
+        return replace(shown, has_own_name=shown.has_own_name and is_plain)
+    if column.cast:
+        to_json = cast_of(node, column.field, "to_json") if column.aggregate is None else None
+        text = f"cast({f'{to_json}({text})' if to_json else text} as {column.cast})"
+    return _Output(text, column.name, column.aggregate, column.aggregate_cast)
 
 
-def compile_read(node: Node, media: Representation, *, has_count: bool, source: str | None = None) -> Statement:
+def _is_grouped(node: Node) -> bool:
+    """Whether the node's own SELECT aggregates."""
+    return not node.is_flat and (
+        any(column.aggregate for column in node.columns) or any(embed.is_flat and _has_aggregate(embed) for embed in node.embeds)
+    )
+
+
+def _has_aggregate(node: Node) -> bool:
+    return any(column.aggregate for column in node.columns) or any(embed.is_flat and _has_aggregate(embed) for embed in node.embeds)
+
+
+def _named(outputs: list[_Output]) -> tuple[str, str]:
+    """Expressions under the names of the answer, and GROUP BY: whatever is no aggregate, when there is one."""
+    is_grouped = any(output.aggregate for output in outputs)
+    texts: list[str] = []
+    groups: list[str] = []
+    for index, output in enumerate(outputs):
+        if output.aggregate is not None:
+            text = f"{output.aggregate}({output.sql})"
+            text = f"cast({text} as {output.cast})" if output.cast else text
+        else:
+            text = f"({output.sql})::jsonb" if is_grouped and output.is_json else output.sql
+            groups.append(str(index + 1))
+        texts.append(text if output.has_own_name and not output.aggregate else f"{text} as {quote_ident(output.name)}")
+    return ", ".join(texts), f" group by {', '.join(groups)}" if is_grouped and groups else ""
+
+
+def _numbered(outputs: list[_Output]) -> str:
+    """Expressions under names of our own, for a parent that gives them names."""
+    return ", ".join(f"{output.sql} as s{index}" for index, output in enumerate(outputs))
+
+
+def _join_sql(parent: Node, embed: Node, params: Params) -> tuple[str, list[_Output]]:
+    """The lateral join of an embed, and what it gives to the parent's SELECT."""
+    joins = [_join_sql(embed, child, params) for child in embed.embeds]
+    outputs = [*_columns(embed, params), *(output for _, lifted in joins for output in lifted)]
+    inner = "".join(text for text, _ in joins)
+    conditions = join_conditions(parent, embed)
+    source = source_sql(embed, parent)
+    alias = f"{embed.alias}_j"
+    kind = " join" if embed.is_inner else " left join"
+    if embed.is_to_one:
+        select, lifted = _to_one(parent, embed, outputs, params)
+        return f"{kind} lateral ({_select_sql(embed, params, select, inner, source, conditions)}) {alias} on true", lifted
+    on = f"{alias}.ok" if embed.is_inner else "true"
+    if embed.is_spread:
+        rows = _select_sql(embed, params, (_numbered(outputs) or "1 as one", ""), inner, source, conditions)
+        arrays = "".join(f", json_agg(x.s{index}) as s{index}" for index in range(len(outputs)))
+        lifted = [_Output(f"coalesce({alias}.s{index},'[]')", output.name, is_json=True) for index, output in enumerate(outputs)]
+        return f"{kind} lateral (select bool_or(true) as ok{arrays} from ({rows}) x) {alias} on {on}", lifted
+    rows = _select_sql(embed, params, _named(outputs), inner, source, conditions)
+    on = f"{alias}.j is not null" if embed.is_inner else "true"
+    text = f"{kind} lateral (select json_agg(x) as j from ({rows}) x) {alias} on {on}"
+    return text, [_Output(f"coalesce({alias}.j,'[]')", embed.name, is_json=True)] if embed.is_shown else []
+
+
+def _to_one(parent: Node, embed: Node, outputs: list[_Output], params: Params) -> tuple[tuple[str, str], list[_Output]]:
+    """SELECT and GROUP BY of a to-one embed, and what it gives. Columns that only the parent's order needs are named ``o0``…"""
+    alias = f"{embed.alias}_j"
+    extra = [(term, name.rpartition(".")[2]) for term, name in related_orders(parent, embed)]
+    orders = "".join(f", {column_sql(embed, term.field, params)} as {name}" for term, name in extra if name.startswith("o"))
+    if embed.is_spread:
+        lifted = [
+            _Output(f"{alias}.s{index}", output.name, output.aggregate, output.cast, output.is_json) for index, output in enumerate(outputs)
+        ]
+        return (f"{_numbered(outputs) or '1 as one'}{orders}", ""), lifted
+    named, group = _named(outputs)
+    if not embed.is_shown:
+        return (f"1 as one{orders}", ""), []
+    if not orders:
+        return (named, group), [_Output(f"row_to_json({alias})", embed.name, is_json=True)]
+    return (f"(select row_to_json(x) from (select {named}) x) as j{orders}", group), [_Output(f"{alias}.j", embed.name, is_json=True)]
+
+
+def _matching_sql(node: Node, params: Params, source: str | None) -> str:
+    """FROM and WHERE of all rows that match, without limits; embeds count only where they decide."""
+    return f"from {source or source_sql(node)}{where_sql(node, params, counts_inner=True)}"
+
+
+def count_sql(node: Node, params: Params, source: str | None = None, *, count: Count = "exact") -> str:
+    """The total without limits, as a scalar subquery. ``capped``: nothing is counted beyond one row more than an answer may have."""
+    matching = _matching_sql(node, params, source)
+    if count == "capped":
+        return f"(select count(*) from (select 1 {matching} limit {params.add('rows', 0)}::bigint) _c)"
+    return f"(select count(*) {matching})"
+
+
+def compile_read(node: Node, media: Representation, *, count: Count | None, source: str | None = None) -> Statement:
     """A whole read."""
     params = Params()
     inner = node_sql(node, params, source=source, is_root=True)
-    total = count_sql(node, params, source) if has_count else "null"
-    return Statement(f"select {body_sql(media)},count(*)::text,{total}::text,{GUCS},null::text from ({inner}) _t", tuple(params.slots))
+    total = "null" if count is None else count_sql(node, params, source, count=count)
+    text = f"select {body_sql(media)},count(*)::text,{total}::text,{GUCS},null::text from ({inner}) _t"
+    return Statement(text, tuple(params.slots), tuple(dict.fromkeys(node.warnings)))
+
+
+def compile_estimate(node: Node) -> Statement:
+    """The matching rows: what EXPLAIN is asked about for a planned count."""
+    params = Params()
+    return Statement(f"select 1 {_matching_sql(node, params, None)}", tuple(params.slots))

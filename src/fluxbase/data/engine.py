@@ -59,6 +59,7 @@ class Engine:
                 self.settings.aggregates_enabled,
                 limits.max_rows,
                 limits.max_planner_cost,
+                self.settings.embed_target_names,
             )
         return found
 
@@ -125,7 +126,7 @@ class Work:
         if function is not None and (function.timeout_ms is not None or function.isolation):
             settings = replace(settings, timeout_ms=function.timeout_ms, isolation=function.isolation)
         ceiling = self.bounds.max_planner_cost
-        if ceiling is not None:
+        if ceiling is not None and not prefix:
             plan = await self.engine.executor.run(
                 self.principal, settings, f"explain (format json) {sql}", params, mode=mode, deadline=self.request.deadline,
                 expected_epoch=self.epoch,

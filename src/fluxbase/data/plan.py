@@ -1,36 +1,27 @@
 """From names to catalogue objects: a parsed query against a snapshot, for one role. Pure.
 
-A relation or column the role may not use is answered exactly like one that does not exist (threat E41); hints name
-only what the role may use (threat E44).
+A relation, column or function the role may not use is answered exactly like one that does not exist (threat E41).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import quote
 
 from fluxbase.data.cost import refuse_depth, refuse_width
-from fluxbase.data.grammar import Field, Filter, Logic, Order, Part, Query, SelectColumn, SelectEmbed, SelectItem
-from fluxbase.data.snapshot import NOTHING, Relation, Snapshot
-from fluxbase.kernel.errors import Ambiguous, InvalidInput, NotFound
+from fluxbase.data.grammar import Field, Filter, Logic, Order, Part, Path, Query, SelectColumn, SelectEmbed, SelectItem
+from fluxbase.data.hints import hint_relation
+from fluxbase.data.relationships import Join, find_join
+from fluxbase.kernel.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
-    from fluxbase.data.snapshot import ForeignKey
+    from collections.abc import Iterator
 
+    from fluxbase.data.catalog import Computed
+    from fluxbase.data.snapshot import Relation, Snapshot
 
-@dataclass(frozen=True, slots=True)
-class Join:
-    """How an embed hangs on its parent: column pairs (child, parent), through a junction for many-to-many."""
-
-    relation: Relation
-    pairs: tuple[tuple[str, str], ...]
-    is_to_one: bool
-    constraint: str
-    kind: str
-    junction: Relation | None = None
-    junction_child: tuple[tuple[str, str], ...] = ()
-    """For a junction: (junction column, child column); ``pairs`` are then (junction column, parent column)."""
+STAR = SelectColumn(Field("*"), None, None)
 
 
 @dataclass(slots=True)
@@ -39,17 +30,39 @@ class Node:
 
     relation: Relation
     visible: frozenset[str]
+    computed: dict[str, Computed]
+    """Functions of one row that the role may execute."""
     alias: str
     name: str = ""
+    target: str = ""
+    """The name that ``select`` has before the parentheses; differs from ``name`` when there is an alias."""
     join: Join | None = None
     is_inner: bool = False
     is_spread: bool = False
     columns: list[SelectColumn] = field(default_factory=list[SelectColumn])
     embeds: list[Node] = field(default_factory=list["Node"])
     part: Part = field(default_factory=Part)
-    path: tuple[str, ...] = ()
-    outputs: list[str] = field(default_factory=list[str])
-    """Names of the columns the node gives, for spreads."""
+    path: Path = ()
+    """How the request names the node where it limits it."""
+    is_row: bool = True
+    """Whether the alias is a row of the relation's own type (not of a CTE)."""
+    warnings: list[str] = field(default_factory=list[str])
+    """Of the root: what the answer's Warning header says."""
+
+    @property
+    def is_to_one(self) -> bool:
+        """At most one row for a row of the parent."""
+        return self.join is not None and self.join.is_to_one
+
+    @property
+    def is_flat(self) -> bool:
+        """A to-one spread: its columns are the parent's, its aggregates too."""
+        return self.is_spread and self.is_to_one
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether anything of it is in the answer; ``rel()`` only joins."""
+        return bool(self.columns) or any(embed.is_shown for embed in self.embeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,8 @@ class Bounds:
     has_aggregates: bool
     max_rows: int
     max_planner_cost: float | None = None
+    has_target_names: bool = True
+    """An embed with an alias may be called by its relation's name too, with a warning."""
 
 
 def find_relation(snapshot: Snapshot, schema: str, name: str, role: str) -> Relation:
@@ -71,9 +86,7 @@ def find_relation(snapshot: Snapshot, schema: str, name: str, role: str) -> Rela
     relation = snapshot.relations.get((schema, name))
     if relation is not None:
         return relation
-    usable = [r.name for (s, _), r in snapshot.relations.items() if s == schema and r.privileges.get(role, NOTHING).any]
-    close = get_close_matches(name[:64], usable, n=1, cutoff=0.6) if len(usable) <= 2000 else []
-    hint = f"Perhaps you meant the table '{schema}.{close[0]}'" if close else None
+    hint = hint_relation(snapshot, schema, name, role)
     raise NotFound(f"Could not find the table '{schema}.{name}' in the schema cache", pgrst="PGRST205", hint=hint, code="unknown_table")
 
 
@@ -86,203 +99,170 @@ def plan_read(
     snapshot: Snapshot, relation: Relation, query: Query, role: str, bounds: Bounds, *, visible: frozenset[str] | None = None
 ) -> Node:
     """The tree of a read."""
-    counter = [0]
-    shown = relation.visible(role) if visible is None else visible
-    root = Node(relation, shown, "t0", relation.name)
-    items: tuple[SelectItem, ...] = query.select if query.has_select and query.select else (SelectColumn(Field("*"), None, None),)
-    _fill(snapshot, root, items, role, bounds, counter, 0)
-    places = {node.path: node for node in _walk(root)}
-    for path, part in query.parts.items():
-        node = places.get(path)
-        if node is None:
-            raise InvalidInput(
-                f"'{path[0] if len(path) == 1 else '.'.join(path)}' is not an embedded resource in this request",
-                pgrst="PGRST108", hint=f"Verify that '{path[-1]}' is included in the 'select' query parameter.", code="not_embedded",
-            )  # fmt: skip
-        node.part = part
-        for item in part.filters:
-            _check_filter(node, item)
-        for term in part.order:
-            _check_order(node, term)
-    return root
+    return _Planner(snapshot, role, bounds).plan(relation, query, visible)
 
 
-def _walk(node: Node) -> list[Node]:
-    found = [node]
-    for embed in node.embeds:
-        found += _walk(embed)
-    return found
+class _Planner:
+    """One plan in the making."""
 
+    def __init__(self, snapshot: Snapshot, role: str, bounds: Bounds) -> None:
+        self._snapshot = snapshot
+        self._role = role
+        self._bounds = bounds
+        self._embeds = 0
 
-def _fill(snapshot: Snapshot, node: Node, items: tuple[SelectItem, ...], role: str, bounds: Bounds, counter: list[int], depth: int) -> None:
-    for item in items:
-        if isinstance(item, SelectEmbed):
-            if depth + 1 > bounds.max_depth:
-                raise refuse_depth(bounds.max_depth)
-            counter[0] += 1
-            if counter[0] > bounds.max_width:
-                raise refuse_width(bounds.max_width)
-            _embed(snapshot, node, item, role, bounds, counter, depth)
-            continue
-        if item.aggregate is not None and not bounds.has_aggregates:
+    def plan(self, relation: Relation, query: Query, visible: frozenset[str] | None) -> Node:
+        """Select first: it makes the nodes that everything else speaks of."""
+        root = Node(relation, relation.visible(self._role) if visible is None else visible, self._computed(relation), "t0", relation.name)
+        self._fill(root, query.select if query.has_select and query.select else (STAR,), 0)
+        _check_spreads(root)
+        for path, part in query.parts.items():
+            self._apply(root, path, part)
+        return root
+
+    def _computed(self, relation: Relation) -> dict[str, Computed]:
+        found = self._snapshot.computed.get(relation.oid)
+        return {name: each for name, each in found.items() if self._role in each.roles} if found else {}
+
+    def _fill(self, node: Node, items: tuple[SelectItem, ...], depth: int) -> None:
+        for item in items:
+            if isinstance(item, SelectEmbed):
+                self._embed(node, item, depth + 1)
+            else:
+                node.columns.append(self._column(node, item))
+
+    def _column(self, node: Node, item: SelectColumn) -> SelectColumn:
+        if item.aggregate is not None and not self._bounds.has_aggregates:
             raise InvalidInput("Use of aggregate functions is not allowed", pgrst="PGRST123", code="aggregates_off")
-        if item.field is not None and item.field.name != "*" and item.field.name not in node.visible:
+        if item.field is not None and item.field.name != "*" and not _knows(node, item.field.name):
+            if item.field == Field("count") and item.aggregate is None:  # the old form of count(), which needs no permission
+                return SelectColumn(None, item.alias, None, "count", self._type(item.cast))
             unknown_column(node.relation.name, item.field.name)
-        if item.cast is not None or item.aggregate_cast is not None:
-            for cast in (item.cast, item.aggregate_cast):
-                if cast is not None and cast.removesuffix("[]").lower() not in snapshot.types and cast not in snapshot.types:
-                    raise InvalidInput(f'type "{cast}" does not exist', sqlstate="42704", code="unknown_type")
-        node.columns.append(item)
-        if item.field is not None and item.field.name == "*":
-            node.outputs += [name for name in node.relation.columns if name in node.visible]
-        else:
-            node.outputs.append(item.alias or (item.aggregate or (item.field.key if item.field else "count")))
+        if item.cast is None and item.aggregate_cast is None:
+            return item
+        return SelectColumn(item.field, item.alias, self._type(item.cast), item.aggregate, self._type(item.aggregate_cast))
 
+    def _type(self, cast: str | None) -> str | None:
+        """The type as SQL writes it."""
+        if cast is None:
+            return None
+        bare = cast.removesuffix("[]")
+        known = self._snapshot.types.get(bare) or self._snapshot.types.get(bare.lower())
+        if known is None:
+            raise InvalidInput(f'type "{cast}" does not exist', sqlstate="42704", code="unknown_type")
+        return known + cast[len(bare) :]
 
-def _embed(snapshot: Snapshot, parent: Node, item: SelectEmbed, role: str, bounds: Bounds, counter: list[int], depth: int) -> None:
-    join = find_join(snapshot, parent.relation, item.target, item.hint, role)
-    if item.is_spread and not join.is_to_one:
-        raise InvalidInput("Spreads are available for many-to-one and one-to-one relationships.", pgrst="PGRST127", code="not_implemented")
-    name = item.alias or item.target
-    child = Node(
-        join.relation,
-        join.relation.visible(role),
-        f"t{counter[0]}",
-        name,
-        join,
-        item.join == "inner",
-        item.is_spread,
-        path=(*parent.path, name),
-    )
-    parent.embeds.append(child)
-    _fill(snapshot, child, item.items, role, bounds, counter, depth + 1)
-    if item.is_spread:
-        parent.outputs += child.outputs
-    elif item.items:
-        parent.outputs.append(name)
+    def _embed(self, parent: Node, item: SelectEmbed, depth: int) -> None:
+        if depth > self._bounds.max_depth:
+            raise refuse_depth(self._bounds.max_depth)
+        self._embeds += 1
+        if self._embeds > self._bounds.max_width:
+            raise refuse_width(self._bounds.max_width)
+        join = find_join(self._snapshot, parent.relation, item.target, item.hint, self._role)
+        name = item.alias or item.target
+        child = Node(
+            join.relation, join.relation.visible(self._role), self._computed(join.relation), f"t{self._embeds}", name, item.target, join,
+            item.join == "inner", item.is_spread, path=(*parent.path, name),
+        )  # fmt: skip
+        parent.embeds.append(child)
+        self._fill(child, item.items, depth)
 
+    def _apply(self, root: Node, path: Path, part: Part) -> None:
+        node = root
+        for step in path:
+            node = self._child(root, node, step)
+        if part.limit is not None or part.offset is not None:
+            node.path = path
+        node.part = _merged(node.part, part)
+        for item in part.filters:
+            self._check_filter(root, node, item)
+        for term in part.order:
+            self._check_order(root, node, term)
 
-def _check_filter(node: Node, item: Filter | Logic) -> None:
-    if isinstance(item, Logic):
-        for child in item.children:
-            _check_filter(node, child)
-        return
-    if item.field.name in node.visible:
-        return
-    if any(embed.name == item.field.name for embed in node.embeds) and not item.field.path:
-        if item.operator != "is" or item.constant not in ("null", "not null"):
-            raise InvalidInput(
-                "Only is null or not is null filters are allowed on embedded resources", pgrst="PGRST120", code="bad_embed_filter"
-            )
-        return
-    unknown_column(node.relation.name, item.field.name)
+    def _child(self, root: Node, node: Node, name: str) -> Node:
+        found = find_embed(node, name)
+        if found is not None and found.name == name:
+            return found
+        details, hint = None, f"Verify that '{name}' is included in the 'select' query parameter."
+        if found is not None:
+            if self._bounds.has_target_names:
+                root.warnings.append(f"'{quote(name)}' is embedded as '{quote(found.name)}'; use that name in filters, orders and limits")
+                return found
+            details = "Target names are not allowed in filters if they have an alias"
+            hint = f"Change '{name}' to '{found.name}' in filters, orders or limits."
+        raise InvalidInput(
+            f"'{name}' is not an embedded resource in this request", pgrst="PGRST108", details=details, hint=hint, code="not_embedded"
+        )
 
+    def _check_filter(self, root: Node, node: Node, item: Filter | Logic) -> None:
+        if isinstance(item, Logic):
+            for child in item.children:
+                self._check_filter(root, node, child)
+        elif is_embed_filter(node, item):
+            self._child(root, node, item.field.name)
+        elif not _knows(node, item.field.name):
+            if not item.field.path and find_embed(node, item.field.name) is not None:
+                raise InvalidInput(
+                    f"Bad operator on the '{item.field.name}' embedded resource", pgrst="PGRST120", code="bad_embed_filter",
+                    details="Only is null or not is null filters are allowed on embedded resources",
+                )  # fmt: skip
+            unknown_column(node.relation.name, item.field.name)
 
-def _check_order(node: Node, term: Order) -> None:
-    if term.relation is None:
-        if term.field.name not in node.visible:
+    def _check_order(self, root: Node, node: Node, term: Order) -> None:
+        if term.relation is not None:
+            embed = self._child(root, node, term.relation)
+            if not embed.is_to_one:
+                raise InvalidInput(
+                    f"A related order on '{term.relation}' is not possible", pgrst="PGRST118", code="bad_related_order",
+                    details=f"'{node.relation.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
+                )  # fmt: skip
+            node = embed
+        if not _knows(node, term.field.name):
             unknown_column(node.relation.name, term.field.name)
-        return
-    embed = next((embed for embed in node.embeds if embed.name == term.relation), None)
-    if embed is None:
-        raise InvalidInput(
-            f"'{term.relation}' is not an embedded resource in this request", pgrst="PGRST108",
-            hint=f"Verify that '{term.relation}' is included in the 'select' query parameter.", code="not_embedded",
-        )  # fmt: skip
-    if embed.join is None or not embed.join.is_to_one:
-        raise InvalidInput(
-            f"A related order on '{term.relation}' is not possible", pgrst="PGRST118",
-            details=f"'{node.relation.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
-            code="bad_related_order",
-        )  # fmt: skip
-    if term.field.name not in embed.visible:
-        unknown_column(embed.relation.name, term.field.name)
 
 
-def find_join(snapshot: Snapshot, parent: Relation, target: str, hint: str | None, role: str) -> Join:
-    """The one relationship a name means. Raises PGRST200 (none) or PGRST201 (several)."""
-    found = [join for join in _joins(snapshot, parent, target) if join.relation.privileges.get(role, NOTHING).any and _fits(join, hint)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        detail = f" using the hint '{hint}'" if hint else ""
-        raise InvalidInput(
-            f"Could not find a relationship between '{parent.name}' and '{target}' in the schema cache", pgrst="PGRST200",
-            details=f"Searched for a foreign key relationship between '{parent.name}' and '{target}'{detail} "
-            f"in the schema '{parent.schema}', but no matches were found.",
-            hint=_join_hint(snapshot, parent, target, role), code="no_relationship",
-        )  # fmt: skip
-    choices = ", ".join(f"'{target}!{join.junction.name if join.junction else join.constraint}'" for join in found)
-    raise Ambiguous(
-        f"Could not embed because more than one relationship was found for '{parent.name}' and '{target}'", pgrst="PGRST201",
-        details=[
-            {"cardinality": join.kind, "embedding": f"{parent.name} with {join.relation.name}", "relationship": _describe(join, parent)}
-            for join in found
-        ],
-        hint=f"Try changing '{target}' to one of the following: {choices}. Find the desired relationship in the 'details' key.",
+def _knows(node: Node, name: str) -> bool:
+    return name in node.visible or name in node.computed
+
+
+def find_embed(node: Node, name: str) -> Node | None:
+    """The embed a name means: by its own name, else by the relation's."""
+    return next((embed for embed in node.embeds if embed.name == name), None) or next(
+        (embed for embed in node.embeds if embed.target == name), None
+    )
+
+
+def is_embed_filter(node: Node, item: Filter) -> bool:
+    """``rel=is.null``: whether there is a row of the embed, not a column's value."""
+    if item.constant not in ("null", "not null") or item.field.path:
+        return False
+    embed = find_embed(node, item.field.name)
+    return embed is not None and (embed.name == item.field.name or not _knows(node, item.field.name))
+
+
+def _merged(first: Part, second: Part) -> Part:
+    if not (first.filters or first.order or first.limit is not None or first.offset is not None):
+        return second
+    return Part(
+        [*first.filters, *second.filters], second.order or first.order,
+        second.limit if second.limit is not None else first.limit, second.offset if second.offset is not None else first.offset,
     )  # fmt: skip
 
 
-def _describe(join: Join, parent: Relation) -> str:
-    if join.junction is not None:
-        return f"{join.junction.name} using {join.constraint}"
-    near = f"{parent.name}({', '.join(up for _, up in join.pairs)})"
-    return f"{join.constraint} using {near} and {join.relation.name}({', '.join(child for child, _ in join.pairs)})"
+def _check_spreads(node: Node) -> None:
+    """Aggregates cannot be hoisted out of a to-many spread. Raises PGRST127."""
+    for embed in node.embeds:
+        if embed.is_spread and not embed.is_to_one and any(column.aggregate for column in hoisted(embed)):
+            raise InvalidInput(
+                "Feature not implemented", pgrst="PGRST127", code="not_implemented",
+                details="Aggregates are not implemented for one-to-many or many-to-many spreads.",
+            )  # fmt: skip
+        _check_spreads(embed)
 
 
-def _join_hint(snapshot: Snapshot, parent: Relation, target: str, role: str) -> str | None:
-    near = {snapshot.by_oid[key.target].name for key in snapshot.from_source.get(parent.oid, ())}
-    near |= {snapshot.by_oid[key.source].name for key in snapshot.to_target.get(parent.oid, ())}
-    usable = [n for n in near if (r := snapshot.relations.get((parent.schema, n))) is not None and r.privileges.get(role, NOTHING).any]
-    close = get_close_matches(target[:64], usable, n=1, cutoff=0.6)
-    return f"Perhaps you meant '{close[0]}' instead of '{target}'." if close else None
-
-
-def _fits(join: Join, hint: str | None) -> bool:
-    if hint is None:
-        return True
-    if join.junction is not None:
-        return hint in (join.junction.name, join.constraint) or hint in join.constraint.split(" and ")
-    return hint == join.constraint or (len(join.pairs) == 1 and hint in join.pairs[0])
-
-
-def _is_unique(relation: Relation, columns: tuple[str, ...]) -> bool:
-    return any(set(key) == set(columns) for key in relation.uniques)
-
-
-def _joins(snapshot: Snapshot, parent: Relation, target: str) -> list[Join]:
-    found: list[Join] = []
-    for key in snapshot.from_source.get(parent.oid, ()):
-        other = snapshot.by_oid[key.target]
-        is_by_table = other.name == target and other.schema == parent.schema and other.oid != parent.oid
-        if is_by_table or key.name == target or key.source_columns == (target,):
-            kind = "one-to-one" if _is_unique(parent, key.source_columns) else "many-to-one"
-            found.append(
-                Join(other, tuple(zip(key.target_columns, key.source_columns, strict=True)), is_to_one=True, constraint=key.name, kind=kind)
-            )
-    for key in snapshot.to_target.get(parent.oid, ()):
-        other = snapshot.by_oid[key.source]
-        if (other.name == target and other.schema == parent.schema) or (key.name == target and other.oid != parent.oid):
-            is_one = _is_unique(other, key.source_columns)
-            pairs = tuple(zip(key.source_columns, key.target_columns, strict=True))
-            found.append(Join(other, pairs, is_to_one=is_one, constraint=key.name, kind="one-to-one" if is_one else "one-to-many"))
-        found += _many_to_many(snapshot, key, other, target, parent)
-    return found
-
-
-def _many_to_many(snapshot: Snapshot, key: ForeignKey, junction: Relation, target: str, parent: Relation) -> list[Join]:
-    found: list[Join] = []
-    for second in snapshot.from_source.get(junction.oid, ()):
-        other = snapshot.by_oid[second.target]
-        if second is key or other.name != target or other.schema != parent.schema:
-            continue
-        if not set(key.source_columns) | set(second.source_columns) <= set(junction.primary_key):
-            continue
-        found.append(
-            Join(
-                other, tuple(zip(key.source_columns, key.target_columns, strict=True)), is_to_one=False,
-                constraint=f"{key.name} and {second.name}", kind="many-to-many", junction=junction,
-                junction_child=tuple(zip(second.source_columns, second.target_columns, strict=True)),
-            )
-        )  # fmt: skip
-    return found
+def hoisted(node: Node) -> Iterator[SelectColumn]:
+    """The node's columns with those of its to-one spreads."""
+    yield from node.columns
+    for embed in node.embeds:
+        if embed.is_flat:
+            yield from hoisted(embed)

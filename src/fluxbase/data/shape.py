@@ -5,18 +5,21 @@ A known shape costs this pass and one dictionary look-up; everything else is rem
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from fluxbase.data.grammar import decode_pairs, list_literal, parse_number, parse_tree, split_head
+from fluxbase.data.grammar import Path, decode_pairs, parse_number, parse_tree, path_of, split_head
+from fluxbase.data.grammar.filters import value_of
 from fluxbase.kernel.errors import RangeNotSatisfiable
 
 if TYPE_CHECKING:
     from fluxbase.data.compile import Slot
 
-Path = tuple[str, ...]
-_TEXTS = frozenset({"select", "order", "columns", "on_conflict"})
+_RANGE = re.compile(r"(?:items=)?(\d{1,18})-(\d{0,18})", re.ASCII)
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*+")
+_CANONICAL = re.compile(r"[A-Za-z0-9._~-]++=[A-Za-z0-9._~-]*+(?:&[A-Za-z0-9._~-]++=[A-Za-z0-9._~-]*+)*+")
 
 
 @dataclass(slots=True)
@@ -25,85 +28,79 @@ class Shape:
 
     key: tuple[object, ...]
     pairs: list[tuple[str, str]]
-    values: list[str]
-    limits: dict[Path, int]
-    offsets: dict[Path, int]
-    arguments: list[tuple[str, str]]
-
-
-@lru_cache(maxsize=4096)
-def _operator(head: str) -> str:
-    return head.removeprefix("not.").partition(".")[0].partition("(")[0]
-
-
-@lru_cache(maxsize=4096)
-def _last(name: str) -> tuple[Path, str]:
-    if '"' in name or "." not in name:
-        return (), name
-    *path, last = name.split(".")
-    return tuple(path), last
+    values: list[str] = field(default_factory=list[str])
+    limits: dict[Path, int] = field(default_factory=dict[Path, int])
+    offsets: dict[Path, int] = field(default_factory=dict[Path, int])
+    arguments: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
 
 def shape_of(query: str, *, is_rpc_get: bool = False) -> Shape:
     """Split a query string into key and values. Raises PGRST100 and PGRST103 as the grammar does."""
     pairs = decode_pairs(query)
     key: list[object] = []
-    shape = Shape((), pairs, [], {}, {}, [])
+    shape = Shape((), pairs)
     values = shape.values
     for name, value in pairs:
-        path, last = _last(name)
-        if last in _TEXTS:
-            key.append((name, value))
-        elif last == "limit" or last == "offset":
-            (shape.limits if last == "limit" else shape.offsets)[path] = parse_number(last, value)
-            key.append(name)
-        elif last == "and" or last == "or":
-            key.append((name, value))
-            parse_tree(last, value, values)
-        else:
+        path, word = path_of(name)
+        if not word:
             head = split_head(value)
             if head is None:
-                if is_rpc_get:
+                is_argument = is_rpc_get and "." not in name
+                if is_argument:
                     shape.arguments.append((name, value))
-                key.append((name, None if is_rpc_get else value))
-                continue
-            operator = _operator(head[0])
-            if operator == "is":
+                key.append((name, None if is_argument else value))
+            elif head[2] == "is":
                 key.append((name, value))
-                continue
-            key.append((name, head[0]))
-            if operator == "in":
-                values.append(list_literal(head[1]))
-            elif operator == "like" or operator == "ilike":
-                values.append(head[1].replace("*", "%"))
             else:
-                values.append(head[1])
+                key.append((name, head[0]))
+                values.append(value_of(head[2], value[head.end() :]))
+        elif word == "limit" or word == "offset":
+            (shape.limits if word == "limit" else shape.offsets)[path] = parse_number(word, value)
+            key.append(name)
+        elif word == "and" or word == "or":
+            key.append((name, parse_tree(word, value, values)))
+        else:
+            key.append((name, value))
     shape.key = tuple(key)
     return shape
 
 
 def apply_range(shape: Shape, range_header: str | None) -> None:
-    """Intersect ``Range: 0-9`` with limit and offset. Malformed ones are ignored, a reversed one is PGRST103."""
-    if not range_header:
+    """Intersect ``Range: 0-9`` with limit and offset. A malformed one is ignored.
+
+    Raises PGRST103 for a reversed one and for one that has no row in common with limit and offset.
+    """
+    match = _RANGE.fullmatch(range_header) if range_header else None
+    if match is None:
         return
-    text = range_header.removeprefix("items=")
-    low, dash, high = text.partition("-")
-    if not dash or not low.isdigit() or (high and not high.isdigit()) or len(text) > 40:
-        return
-    first = int(low)
-    if high and int(high) < first:
-        raise RangeNotSatisfiable(
-            "Requested range not satisfiable",
-            pgrst="PGRST103",
-            details="The lower boundary must be lower than or equal to the upper boundary in the Range header.",
-        )
-    start = max(first, shape.offsets.get((), 0))
-    limits = [int(high) - start + 1] if high else []
-    if () in shape.limits:
-        limits.append(shape.limits[()])
+    first, last = int(match[1]), int(match[2]) if match[2] else None
+    if last is not None and last < first:
+        raise _unsatisfiable("The lower boundary must be lower than or equal to the upper boundary in the Range header.")
+    offset, limit = shape.offsets.get((), 0), shape.limits.get(())
+    if limit is not None:
+        last = offset + limit - 1 if last is None else min(last, offset + limit - 1)
+    start = max(first, offset)
+    if last is not None and last < start and limit != 0:
+        raise _unsatisfiable("The Range header has no row in common with limit and offset.")
     shape.offsets[()] = start
-    if limits:
-        shape.limits[()] = max(0, min(limits))
+    if last is not None:
+        shape.limits[()] = max(0, last - start + 1)
+
+
+def _unsatisfiable(details: str) -> RangeNotSatisfiable:
+    return RangeNotSatisfiable("Requested range not satisfiable", pgrst="PGRST103", details=details)
+
+
+def canonical_query(query: str, shape: Shape) -> str:
+    """The parameters sorted by name and encoded in one way: requests that mean the same have the same Content-Location."""
+    if _CANONICAL.fullmatch(query):
+        return "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("=")[0]))
+    pairs = sorted(shape.pairs, key=lambda pair: pair[0])
+    return "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in pairs)
+
+
+def _encoded(text: str) -> str:
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
 
 
 def fill(slots: tuple[Slot, ...], shape: Shape, *, max_rows: int, body: bytes = b"") -> list[bytes | str | None]:
@@ -119,6 +116,8 @@ def fill(slots: tuple[Slot, ...], shape: Shape, *, max_rows: int, body: bytes = 
             filled.append(str(max_rows if wanted is None else min(wanted, max_rows)))
         elif kind == "offset":
             filled.append(str(shape.offsets[what]))  # type: ignore[index]
+        elif kind == "rows":
+            filled.append(str(max_rows + 1))
         elif kind == "body":
             filled.append(body)
         else:

@@ -1,6 +1,6 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownLambdaType=false
 # The values of parsed JSON (or of libpq) have no types; each is checked where it is used.
-"""The schema as planning sees it: built from one catalogue query, immutable, swapped whole.
+"""The schema as planning sees it: built from the catalogue, immutable, swapped whole.
 
 A relation is *served* only when its rows are protected: a table with row security enabled and forced, a view with the
 invoker's rights, or one on the administrator's list (DESIGN invariant 1, independent of event triggers).
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fluxbase.data.catalog import Computed, ForeignKey, parse_relationships
 from fluxbase.data.media import Handler
 from fluxbase.db.settings import ISOLATION_LEVELS, milliseconds
 from fluxbase.db.sql import qualified
@@ -90,17 +91,6 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignKey:
-    """A foreign key between two served relations."""
-
-    name: str
-    source: int
-    target: int
-    source_columns: tuple[str, ...]
-    target_columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Argument:
     """A function's input."""
 
@@ -141,9 +131,11 @@ class Snapshot:
     schemas: tuple[str, ...]
     relations: dict[tuple[str, str], Relation]
     by_oid: dict[int, Relation]
-    foreign_keys: list[ForeignKey]
     functions: dict[tuple[str, str], list[Function]]
-    types: frozenset[str]
+    types: dict[str, str] = field(default_factory=dict[str, str])
+    """Name of a type in a request → the type as SQL writes it."""
+    computed: dict[int, dict[str, Computed]] = field(default_factory=dict[int, dict[str, Computed]])
+    """Relation → name → function of one of its rows."""
     handlers: dict[int, dict[str, Handler]] = field(default_factory=dict[int, dict[str, Handler]])
     """Relation (0: any row) → media type → aggregate."""
     geojson_schema: str | None = None
@@ -180,14 +172,15 @@ class Everyone(frozenset[str]):
 LARGE_BYTES = 200_000
 
 
-async def build_snapshot(raw: bytes, **options: Any) -> Snapshot:
+async def build_snapshot(raw: bytes, related: bytes, **options: Any) -> Snapshot:
     """``parse_snapshot``; of a large schema beside the event loop, so that requests go on meanwhile."""
-    parse = partial(parse_snapshot, raw, **options)
-    return await asyncio.to_thread(parse) if len(raw) > LARGE_BYTES else parse()
+    parse = partial(parse_snapshot, raw, related, **options)
+    return await asyncio.to_thread(parse) if len(raw) + len(related) > LARGE_BYTES else parse()
 
 
 def parse_snapshot(
     raw: bytes,
+    related: bytes,
     *,
     schemas: Collection[str],
     open_relations: Collection[str],
@@ -196,7 +189,7 @@ def parse_snapshot(
     require_rls: bool = True,
     are_roles_known: bool = True,
 ) -> Snapshot:
-    """Build a snapshot from the catalogue's JSON, leaving out what is not protected.
+    """Build a snapshot of the catalogue's two answers, leaving out what is not protected.
 
     Not managed: only PostgreSQL's own schemas are hidden, and ``require_rls`` says whether only protected relations are
     served. Roles that are not known (a token may name any) may do everything as far as planning goes.
@@ -211,27 +204,27 @@ def parse_snapshot(
         is_safe = not require_rls or (item["protected"] if item["kind"] in "rp" else item["kind"] == "v" and item["invoker"])
         if item["schema"] in exposed and (is_safe or f"{item['schema']}.{item['name']}" in opened):
             relations[item["schema"], item["name"]] = _relation(item, casts, are_roles_known=are_roles_known)
+    found = parse_relationships(
+        related, [relation.oid for relation in relations.values()], everyone=None if are_roles_known else Everyone()
+    )
+    for name, relation in relations.items():
+        if relation.oid in found.view_keys:
+            relations[name] = replace(relation, primary_key=found.view_keys[relation.oid])
     by_oid = {relation.oid: relation for relation in relations.values()}
-    keys = [
-        ForeignKey(name, source, target, tuple(source_columns), tuple(target_columns))
-        for name, source, target, source_columns, target_columns in data["foreign_keys"]
-        if source in by_oid and target in by_oid
-    ]
     functions: dict[tuple[str, str], list[Function]] = {}
     for item in data["functions"]:
         if item["schema"] in exposed:
             functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid, casts, are_roles_known=are_roles_known))
-    fingerprint = hashlib.sha256(raw).hexdigest()
-    snapshot = Snapshot(epoch, fingerprint, exposed, relations, by_oid, keys, functions, frozenset(data["types"]))
-    snapshot.geojson_schema = data["geojson"]
+    fingerprint = hashlib.sha256(raw + related).hexdigest()
+    snapshot = Snapshot(
+        epoch, fingerprint, exposed, relations, by_oid, functions, found.types, found.computed, from_source=found.from_source,
+        to_target=found.to_target, geojson_schema=data["geojson"],
+    )  # fmt: skip
     for schema, name, oid, media, is_binary in data["handlers"]:
         target = by_oid.get(oid)
         if schema in exposed and (target is not None or oid == 0):
             row_type = None if target is None else (target.schema, target.name)
             snapshot.handlers.setdefault(oid, {})[media.lower()] = Handler(media, schema, name, is_binary, row_type)
-    for key in keys:
-        snapshot.from_source.setdefault(key.source, []).append(key)
-        snapshot.to_target.setdefault(key.target, []).append(key)
     return snapshot
 
 

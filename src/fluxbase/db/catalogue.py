@@ -1,4 +1,4 @@
-"""Reads the schema for planning: one query, one JSON value (``sql/catalog/snapshot.sql``)."""
+"""Reads the schema for planning: two queries, each one JSON value (``sql/catalog/``)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ async def read_epoch(tx: SystemTx) -> int:
     return int(epoch)
 
 
-async def read_catalogue(tx: SystemTx, schemas: Sequence[str], roles: Sequence[str]) -> bytes:
-    """Relations, keys, functions and types of the schemas, with what the roles may do."""
+async def read_catalogue(tx: SystemTx, schemas: Sequence[str], roles: Sequence[str], extra_path: Sequence[str]) -> tuple[bytes, bytes]:
+    """Relations and functions of the schemas with what the roles may do, and what relates them.
+
+    ``extra_path``: schemas whose functions of one row and whose types count too.
+    """
     ((raw,),) = await tx.fetch(_sql("snapshot"), list(schemas), list(roles))
-    return raw.encode()
+    ((related,),) = await tx.fetch(_sql("relationships"), list(schemas), list(roles), list(extra_path))
+    return raw.encode(), related.encode()
 
 
 async def read_documentation(tx: SystemTx, schemas: Sequence[str], role: str | None) -> bytes:

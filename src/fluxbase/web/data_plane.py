@@ -61,7 +61,7 @@ async def data_request(
         prefer=text_of(headers, b"prefer"),
         accept=text_of(headers, b"accept"),
         content_type=text_of(headers, b"content-type"),
-        range_header=text_of(headers, b"range") or None if is_read else None,
+        range_header=text_of(headers, b"range") or None if method == "GET" else None,
         body=b"" if is_read else await read_body(receive),
         settings=settings_of(method, f"/rpc/{target}" if is_rpc else f"/{target}", context, hidden_headers),
         deadline=context.deadline,

@@ -37,12 +37,6 @@ select pg_catalog.json_build_object(
          'update', pg_catalog.has_any_column_privilege(ro.rolname, r.oid, 'UPDATE'),
          'delete', pg_catalog.has_table_privilege(ro.rolname, r.oid, 'DELETE'))) from roles ro)
    ) order by r.nspname, r.relname), '[]') from relations r),
-  'foreign_keys', (select coalesce(json_agg(json_build_array(con.conname, con.conrelid::bigint, con.confrelid::bigint,
-       (select json_agg(a.attname order by k.n) from unnest(con.conkey) with ordinality k(num, n) join pg_catalog.pg_attribute a on a.attrelid = con.conrelid and a.attnum = k.num),
-       (select json_agg(a.attname order by k.n) from unnest(con.confkey) with ordinality k(num, n) join pg_catalog.pg_attribute a on a.attrelid = con.confrelid and a.attnum = k.num))
-       order by con.conname), '[]')
-     from pg_catalog.pg_constraint con join relations f on f.oid = con.conrelid join relations t on t.oid = con.confrelid
-    where con.contype = 'f' and con.conparentid = 0),
   'functions', (select coalesce(json_agg(json_build_object(
        'schema', s.nspname, 'name', p.proname, 'volatility', p.provolatile, 'set', p.proretset,
        'defaults', p.pronargdefaults, 'arguments', p.pronargs,
@@ -73,9 +67,5 @@ select pg_catalog.json_build_object(
     where c.castmethod = 'f' and c.castcontext = 'i'
       and ((st.typtype = 'd' and tt.typname = 'json') or (tt.typtype = 'd' and st.typname in ('json', 'text')))),
   'geojson', (select n.nspname from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-               where p.proname = 'st_asgeojson' and p.proargtypes[0] = 'record'::regtype limit 1),
-  'types', (select json_agg(distinct t.name) from (
-       select pg_catalog.format_type(oid, null) as name from pg_catalog.pg_type where typnamespace = 'pg_catalog'::regnamespace and typtype in ('b', 'r', 'm') and typname !~ '^_' 
-       union all select typname from pg_catalog.pg_type where typnamespace = 'pg_catalog'::regnamespace and typtype in ('b', 'r', 'm') and typname !~ '^_'
-       union all select ty.typname from pg_catalog.pg_type ty join schemas s on s.oid = ty.typnamespace where ty.typtype in ('e', 'd')) t)
+               where p.proname = 'st_asgeojson' and p.proargtypes[0] = 'record'::regtype limit 1)
 )::text
