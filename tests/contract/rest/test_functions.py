@@ -116,8 +116,8 @@ OPTIONS = (
     Case("1.8", "OPTIONS of a table", "OPTIONS /no_such", 404, {"proxy-status": "PostgREST; error=PGRST205"}),
     *(
         Case("1.8", "OPTIONS of a view", f"OPTIONS /{name}", 200, {"allow": allow}, b"")
-        for name, allow in (("totals", "OPTIONS,GET,HEAD"), ("desk", "OPTIONS,GET,HEAD,POST,PATCH,DELETE"),
-                            ("read_desk", "OPTIONS,GET,HEAD,POST,PATCH,DELETE"))
+        for name, allow in (("totals", "OPTIONS,GET,HEAD"), ("desk", "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"),
+                            ("read_desk", "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"))
     ),
     Case("1.8", "OPTIONS of the root", "OPTIONS /", 200, {"allow": "OPTIONS,GET,HEAD", "access-control-allow-origin": "*"}, b""),
 )  # fmt: skip
