@@ -59,9 +59,9 @@ def give_birth(server: Server, prefix: str) -> None:
 def bury(server: Server, prefix: str) -> None:
     """Remove them."""
     server.sql(
-        f"do $$ declare item record; begin for item in select oid::regclass as name, relkind from pg_class where relname like '{prefix}\\_%' "
+        f"do $$ declare item record; begin for item in select oid, oid::regclass as name, relkind from pg_class where relname like '{prefix}\\_%' "
         "and relkind in ('r', 'p', 'v', 'm') and relnamespace = 'public'::regnamespace loop "
-        "if to_regclass(item.name::text) is not null then execute format('drop %s %s cascade', "
+        "if exists (select from pg_class c where c.oid = item.oid) then execute format('drop %s %s cascade', "
         "case item.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end, item.name); end if; end loop; end $$"
     )
 
