@@ -18,7 +18,7 @@ def _snapshot(*functions: Function) -> Snapshot:
     named: dict[tuple[str, str], list[Function]] = {}
     for each in functions:
         named.setdefault(("public", each.name), []).append(each)
-    return Snapshot(1, "", ("public",), {}, {}, [], named, frozenset())
+    return Snapshot(1, "", ("public",), {}, {}, named)
 
 
 def _find(snapshot: Snapshot, name: str, *names: str, content_type: str | None = None) -> Function:
