@@ -180,6 +180,7 @@ class Program(Worker):
     def build_data_plane(self) -> tuple[Pools, Executor, DataService]:
         """Pools, executor and data service."""
         from fluxbase.data.documents import Documents
+        from fluxbase.data.executions import Executions
         from fluxbase.data.service import DataService
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.executor import Executor
@@ -204,6 +205,7 @@ class Program(Worker):
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
+        self.executions = Executions(self.data, self.executor)
         self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
 
@@ -251,6 +253,7 @@ class Program(Worker):
         from fluxbase.web.control import ControlPlane
         from fluxbase.web.documents.surface import DocumentSurface
         from fluxbase.web.native.routes import native_routes
+        from fluxbase.web.native.rpc import NativeRpc
         from fluxbase.web.native.tables import NativeTables
         from fluxbase.web.native.tenants import TenantRoutes
         from fluxbase.web.supabase.rest import RestSurface
@@ -263,7 +266,7 @@ class Program(Worker):
         return [
             *documents.routes(),
             *rest_routes(RestSurface(self.data), body_limit_bytes=limit),
-            *native_routes(NativeTables(self.data), body_limit_bytes=limit),
+            *native_routes(NativeTables(self.data), NativeRpc(self.data, self.executions), body_limit_bytes=limit),
             *control.routes,
         ]
 
@@ -274,6 +277,11 @@ class Program(Worker):
 
         table = RouteTable(self.routes())
         return build(Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self)), without)
+
+    async def shutdown(self) -> None:
+        """Finish; functions in the background are recorded as cancelled first."""
+        await self.executions.close()
+        await super().shutdown()
 
     async def listen(self) -> None:
         """Notifications, what no event trigger tells, and questions where event triggers are forbidden."""

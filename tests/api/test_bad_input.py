@@ -67,7 +67,7 @@ def test_bad_query_is_refused_on_native(things: Server, name: str) -> None:
     """The same request on the native surface: same status family, its own shape."""
     query, status, _ = QUERIES[name]
     answer = things.get(f"{NATIVE}/things?{query}")
-    assert answer.status_code == status, answer.text[:300]
+    assert answer.status_code == (400 if status == 416 else status), answer.text[:300]
     body = answer.json()
     assert isinstance(body["error"], str)
     assert body["code"]

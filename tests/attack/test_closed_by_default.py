@@ -93,9 +93,10 @@ def test_newborn_relation_shows_nothing_to_sql(born: Server, means: str) -> None
 
 
 @pytest.mark.parametrize("means", [name for name in BIRTHS if not name.startswith("view")])
-def test_newborn_relation_takes_no_write_from_anon(born: Server, means: str) -> None:
-    """An insert into a relation without policy is refused and writes nothing."""
-    answer = born.post(f"/rest/v1/born_{means}", json={"id": 2, "secret": "x"})
+@pytest.mark.parametrize("surface", ["/rest/v1", "/api/v1/tables"])
+def test_newborn_relation_takes_no_write_from_anon(born: Server, means: str, surface: str) -> None:
+    """An insert into a relation without policy is refused and writes nothing, on either surface."""
+    answer = born.post(f"{surface}/born_{means}", json={"id": 2, "secret": "x"})
     assert answer.status_code in {401, 404}
     assert born.sql(f"select count(*) from born_{means} where id = 2") == [(0,)]
 

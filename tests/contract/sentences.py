@@ -381,6 +381,15 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "GeoJSON: an object without coordinates is 400",
         "at most 1000 rows in a batch",
         "rpc: params, namespace default, execution id, status, result",
+        "rpc: an unknown function or namespace is 404",
+        "rpc: async answers 202; the execution and its logs are the caller's own",
+        "rpc: procedures lists what the role may call",
+        "tables: the list of what the role may use",
+        "tables: two segments are schema and table, else table and id",
+        "tables: a credential is required",
+        "bulk: POST, PATCH, DELETE",
+        "export: CSV and JSON",
+        "errors: one shape, error is a sentence",
     ),
 }  # fmt: skip
 
@@ -394,6 +403,13 @@ DIFFERS: dict[tuple[str, str], str] = {
     ("1.1", "statement_timeout of a function is hoisted"): "A statement that runs out of time is 504, not 500; the code is 57014 (decision 0021).",
     ("1.5", "body: bad JSON is 400 PGRST102"): "A body that is neither object nor array, and a repeated key, are refused, not dropped.",
     ("1.7", "text/csv"): "Backslashes are not doubled and names with commas are quoted (RFC 4180).",
+    ("2.5", "select: columns and *"): "An unknown column is 400 as everywhere, never silently dropped.",
+    ("2.5", "operators: sl, sr, adj, nxr, nxl"): "adj means adjacent (-|-) as its name says; the reference maps it to <<.",
+    ("2.5", "operators: st_dwithin, st_distance"): "As a filter st_distance takes a greatest distance, as st_dwithin does: a bare distance is no condition.",
+    ("2.5", "operators: vec_l2, vec_cos, vec_ip"): "As a filter they take a greatest distance: a bare distance is no condition. To sort by distance use order.",
+    ("2.5", "unknown parameters without a dot are ignored"): "On PATCH and DELETE nothing is ignored, and the bare name of a column is 400: a mistyped filter must not widen a change.",
+    ("2.5", "Prefer: missing=default"): "A key that a row leaves out takes the column's default, as on /rest/v1; columns that no row names are not touched on conflict.",
+    ("2.5", "a table without tenant_id in another tenant: 403"): "A tenant has a database of its own, so every table in it is the tenant's and needs no tenant_id.",
     ("1.10", "PGRST300"): "A secret always exists: Fluxbase makes its keys at the first start.",
 }  # fmt: skip
 """Where the answer differs on purpose, and why; the case shows our answer."""

@@ -26,6 +26,8 @@ BY_PROVISIONING = {
 }
 """What db/provision.py and 0006_catalogue.sql do in loops, where no name can be read off the text."""
 WITHOUT_TWIN = {
+    "function:fluxbase.execution_line": "words a line of a log, no control",
+    "function:fluxbase.start_execution": "says only that a call has begun; whose it is, fluxbase.caller decides, and the end has a twin",
     "function:fluxbase.note_slow_policy": "advice about speed, no control",
     "cleaning:set role": "the settings statement sets the role again; this closes a connection whose login may not take it",
     "cleaning:discard temp": "there is nothing to discard while TEMPORARY is revoked (database:create-temporary)",

@@ -39,11 +39,11 @@ def refuse(message: str) -> NoReturn:
     raise InvalidInput(message, pgrst="PGRST102", code="bad_body")
 
 
-def parse_rows(body: bytes, content_type: str, *, needs_uniform: bool) -> Payload:
-    """The rows of a write."""
+def parse_rows(body: bytes, content_type: str, *, needs_uniform: bool, unites_keys: bool = False) -> Payload:
+    """The rows of a write. ``unites_keys``: rows may differ, their keys together name the columns."""
     media = content_type.split(";", 1)[0].strip().lower()
     if media in ("", "application/json", "application/vnd.pgrst.object+json", "application/vnd.pgrst.array+json"):
-        return _json_rows(body, needs_uniform=needs_uniform)
+        return _json_rows(body, needs_uniform=needs_uniform and not unites_keys, unites_keys=unites_keys)
     if media == "text/csv":
         return _csv_rows(body)
     if media != "application/x-www-form-urlencoded":
@@ -119,7 +119,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _json_rows(body: bytes, *, needs_uniform: bool) -> Payload:
+def _json_rows(body: bytes, *, needs_uniform: bool, unites_keys: bool) -> Payload:
     value = load_json(body)
     if isinstance(value, dict):
         return Payload(b"[" + body + b"]", tuple(value), 1, is_object=True)
@@ -131,7 +131,10 @@ def _json_rows(body: bytes, *, needs_uniform: bool) -> Payload:
         wanted = value[0].keys()
         if any(row.keys() != wanted for row in value):
             refuse("All object keys must match")
-    return Payload(body, tuple(value[0]) if value else (), len(value), is_object=False)
+    keys = tuple(value[0]) if value else ()
+    if unites_keys and any(row.keys() != value[0].keys() for row in value):
+        keys = tuple(dict.fromkeys(key for row in value for key in row))
+    return Payload(body, keys, len(value), is_object=False)
 
 
 _STRAY_QUOTE = re.compile(r'(?:(?:[^",\r\n]*+|"(?:[^"]|"")*+")(?:,|\r\n|\r|\n|\Z))*+\Z')

@@ -22,6 +22,7 @@ from fluxbase.data.compile_filter import (
     source_sql,
     where_sql,
 )
+from fluxbase.data.distance import GEOMETRY_TYPES
 from fluxbase.data.grammar import Field
 from fluxbase.db.sql import quote_ident
 
@@ -65,7 +66,9 @@ def node_sql(
     node.is_row = node.is_row and source is None
     joins = [_join_sql(node, embed, params) for embed in node.embeds]
     outputs = [*_columns(node, params), *(output for _, lifted in joins for output in lifted)]
-    return _select_sql(node, params, _named(outputs), "".join(text for text, _ in joins), source, conditions, is_root=is_root)
+    return _select_sql(
+        node, params, _named(outputs, is_grouped=node.is_grouped), "".join(text for text, _ in joins), source, conditions, is_root=is_root
+    )
 
 
 def _select_sql(
@@ -90,22 +93,28 @@ def _columns(node: Node, params: Params) -> list[_Output]:
     found: list[_Output] = []
     for column in node.columns:
         if column.field is not None and column.field.name == "*" and column.aggregate is None:
-            found += _star(node)
+            found += _star(node, params)
         else:
             found.append(_column(node, column, params))
     return found
 
 
-def _star(node: Node) -> list[_Output]:
+def _star(node: Node, params: Params) -> list[_Output]:
     names = [name for name in node.relation.columns if name in node.visible]
     is_whole = len(names) == len(node.relation.columns) and not any(column.casts for column in node.relation.columns.values())
-    if is_whole and not node.is_spread and not _is_grouped(node):
+    is_reshaped = node.truncate_slot is not None or node.shows_geojson
+    if is_whole and not node.is_spread and not _is_grouped(node) and not is_reshaped:
         return [_Output(f"{node.alias}.*", "*", has_own_name=True)]
-    return [_shown(node, Field(name), f"{node.alias}.{quote_ident(name)}", name) for name in names]
+    return [_shown(node, Field(name), f"{node.alias}.{quote_ident(name)}", name, params) for name in names]
 
 
-def _shown(node: Node, field: Field, text: str, name: str) -> _Output:
-    """A column as the answer shows it: a domain through its cast to JSON."""
+def _shown(node: Node, field: Field, text: str, name: str, params: Params) -> _Output:
+    """A column as the answer shows it: a domain through its cast to JSON, a geometry as GeoJSON, a text cut when the query wants it."""
+    column = None if field.path else node.relation.columns.get(field.name)
+    if column is not None and node.shows_geojson and column.type_name in GEOMETRY_TYPES:
+        return _Output(f"st_asgeojson({text},9,0)::json", name, is_json=True)
+    if column is not None and node.truncate_slot is not None and column.category == "S":
+        return _Output(f"left({text}, {params.add('value', node.truncate_slot)}::int)", name)
     to_json = cast_of(node, field, "to_json")
     return _Output(f"{to_json}({text})" if to_json else text, name, is_json=bool(to_json), has_own_name=not to_json)
 
@@ -116,7 +125,7 @@ def _column(node: Node, column: SelectColumn, params: Params) -> _Output:
     text = column_sql(node, column.field, params)
     is_plain = not column.cast and not column.field.path and column.field.name in node.visible and column.name == column.field.name
     if column.aggregate is None and not column.cast:
-        shown = _shown(node, column.field, text, column.name)
+        shown = _shown(node, column.field, text, column.name, params)
         return replace(shown, has_own_name=shown.has_own_name and is_plain)
     if column.cast:
         to_json = cast_of(node, column.field, "to_json") if column.aggregate is None else None
@@ -135,9 +144,9 @@ def _has_aggregate(node: Node) -> bool:
     return any(column.aggregate for column in node.columns) or any(embed.is_flat and _has_aggregate(embed) for embed in node.embeds)
 
 
-def _named(outputs: list[_Output]) -> tuple[str, str]:
+def _named(outputs: list[_Output], *, is_grouped: bool = False) -> tuple[str, str]:
     """Expressions under the names of the answer, and GROUP BY: whatever is no aggregate, when there is one."""
-    is_grouped = any(output.aggregate for output in outputs)
+    is_grouped = is_grouped or any(output.aggregate for output in outputs)
     texts: list[str] = []
     groups: list[str] = []
     for index, output in enumerate(outputs):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from fluxbase.data.grammar import FULL_TEXT, OPERATORS, Field, Filter, Logic, Order
-from fluxbase.data.plan import find_embed, is_embed_filter
+from fluxbase.data.distance import VECTOR_OPERATORS, DistanceOrder, Nearness, nearness_sql
+from fluxbase.data.grammar import FULL_TEXT, OPERATORS, Condition, Field, Filter, Logic, Order
+from fluxbase.data.plan import find_embed, is_embed_filter, names_aggregate
 from fluxbase.db.sql import qualified, quote_ident
 
 if TYPE_CHECKING:
@@ -101,13 +102,22 @@ def _exists(parent: Node, embed: Node, params: Params) -> str:
     return f"exists (select from {source_sql(embed, parent)}{where})"
 
 
-def _condition(node: Node, item: Filter | Logic, params: Params, *, is_joined: bool) -> str:
+def _condition(node: Node, item: Condition, params: Params, *, is_joined: bool) -> str:
     if isinstance(item, Logic):
         inside = f" {item.operator} ".join(_condition(node, child, params, is_joined=is_joined) for child in item.children)
         return f"{'not ' if item.is_negated else ''}({inside})"
+    if isinstance(item, Nearness):
+        return _nearness(node, item, params)
     if is_embed_filter(node, item):
         return _presence(node, item, params, is_joined=is_joined)
     return f"{'not ' if item.is_negated else ''}{_comparison(node, item, params)}"
+
+
+def _nearness(node: Node, item: Nearness, params: Params) -> str:
+    column = node.relation.columns.get(item.field.name)
+    limit = None if item.limit_slot is None else params.add("value", item.limit_slot)
+    left, value = column_sql(node, item.field, params), params.add("value", item.slot)
+    return nearness_sql(item, left, "" if column is None else column.type_name, value, limit)
 
 
 def _presence(node: Node, item: Filter, params: Params, *, is_joined: bool) -> str:
@@ -152,9 +162,15 @@ def order_sql(node: Node, params: Params) -> str:
     related = {id(term): name for embed in node.embeds for term, name in related_orders(node, embed)}
     terms: list[str] = []
     for term in node.part.order:
-        text = related.get(id(term)) or column_sql(node, term.field, params)
+        text = related.get(id(term)) or _ordered_by(node, term, params)
         terms.append(f"{text}{' ' + term.direction if term.direction else ''}{term.nulls}")
     return f" order by {', '.join(terms)}"
+
+
+def _ordered_by(node: Node, term: Order | DistanceOrder, params: Params) -> str:
+    if isinstance(term, DistanceOrder):
+        return f"{column_sql(node, term.field, params)} {VECTOR_OPERATORS[term.operator]} {params.add('value', term.slot)}"
+    return quote_ident(term.field.name) if names_aggregate(node, term.field) else column_sql(node, term.field, params)
 
 
 def related_orders(parent: Node, embed: Node) -> list[tuple[Order, str]]:
@@ -164,7 +180,7 @@ def related_orders(parent: Node, embed: Node) -> list[tuple[Order, str]]:
     """
     found: list[tuple[Order, str]] = []
     for index, term in enumerate(parent.part.order):
-        if term.relation is not None and find_embed(parent, term.relation) is embed:
+        if isinstance(term, Order) and term.relation is not None and find_embed(parent, term.relation) is embed:
             selected = _selected_at(embed, term.field) if embed.is_flat else None
             found.append((term, f"{embed.alias}_j.{f'o{index}' if selected is None else f's{selected}'}"))
     return found

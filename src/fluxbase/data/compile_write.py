@@ -80,13 +80,14 @@ def insert_sql(
     return f"{text} on conflict ({target}) do update set {updates} where {_TAKE}"
 
 
-def update_sql(node: Node, columns: tuple[str, ...], params: Params, *, fills_defaults: bool) -> str:
-    """UPDATE with the first row of the body."""
+def update_sql(node: Node, columns: tuple[str, ...], params: Params, *, fills_defaults: bool, key: tuple[str, ...] = ()) -> str:
+    """UPDATE with the first row of the body, or of each row that a row of the body names by ``key``."""
     relation = node.relation
     target = f"{qualified(relation.schema, relation.name)} as {node.alias}"
-    sets = ", ".join(f"{quote_ident(name)} = _b.{quote_ident(name)}" for name in columns)
-    rows = rows_sql(relation, columns, params, fills_defaults=fills_defaults, limit=" limit 1")
-    return f"update {target} set {sets} from {rows}{where_sql(node, params)}"
+    sets = ", ".join(f"{quote_ident(name)} = _b.{quote_ident(name)}" for name in columns if name not in key)
+    rows = rows_sql(relation, columns, params, fills_defaults=fills_defaults, limit="" if key else " limit 1")
+    same = tuple(f"{node.alias}.{quote_ident(name)} = _b.{quote_ident(name)}" for name in key)
+    return f"update {target} set {sets} from {rows}{where_sql(node, params, same)}"
 
 
 def delete_sql(node: Node, params: Params) -> str:

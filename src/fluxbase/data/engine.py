@@ -80,7 +80,11 @@ class Work:
     @property
     def bounds(self) -> Bounds:
         """What the caller's request may cost."""
-        return self.engine.bounds_of(self.principal.role)
+        bounds = self.engine.bounds_of(self.principal.role)
+        parsed = self.request.parsed
+        if parsed is not None and parsed.may_aggregate and not bounds.has_aggregates:
+            return replace(bounds, has_aggregates=True)
+        return bounds
 
     def remembered(self, key: Any, compile_statement: Callable[[], Statement]) -> Statement:
         """The statement of a known shape; a new one is compiled once and lives as long as the snapshot."""
@@ -125,6 +129,8 @@ class Work:
             settings = replace(settings, timezone=self.prefer.timezone)
         if function is not None and (function.timeout_ms is not None or function.isolation):
             settings = replace(settings, timeout_ms=function.timeout_ms, isolation=function.isolation)
+        if self.request.wrap is not None:
+            (sql, params), mode = self.request.wrap(sql, params), Mode.WRITE
         ceiling = self.bounds.max_planner_cost
         if ceiling is not None and not prefix:
             plan = await self.engine.executor.run(

@@ -115,9 +115,9 @@ def _relation(described: DescribedRelation, prefix: str, paths: Json, schemas: J
         schemas[name] = _object(described.reads, with_required=False)
         if described.summary:
             schemas[name]["description"] = "\n\n".join(filter(None, (described.summary, described.description)))
-    if described.inserts:
+    if described.inserts and relation.kind in "rp":
         schemas[f"{name}.insert"] = _object(described.inserts, with_required=True)
-    if described.updates:
+    if described.updates and relation.kind in "rp":
         schemas[f"{name}.update"] = _object(described.updates, with_required=False)
     rows: Json = {"type": "array", "items": row}
 
@@ -138,23 +138,22 @@ def _relation(described: DescribedRelation, prefix: str, paths: Json, schemas: J
     one: Json = {}
     key = _parameter("id", f"The primary key {', '.join(relation.primary_key)}", where="path")
     if described.reads:
-        path["get"] = operation("list", [*filters, *_paging()], {"200": _answer(rows), "206": _answer(rows, "Some of the rows")})
-        paths[f"{base}/query"] = {
-            "post": operation("query", [], {"200": _answer(rows), "206": _answer(rows, "Some of the rows")}, _reference("Query"))
-        }
+        path["get"] = operation("list", [*filters, *_paging()], {"200": _answer(rows)})
+        paths[f"{base}/query"] = {"post": operation("query", [], {"200": _answer(rows)}, _reference("Query"))}
         one["get"] = operation("get", [key, _paging()[0]], {"200": _answer(row)})
-    if described.inserts:
+    is_table = relation.kind in "rp"  # views are read only in this dialect
+    if described.inserts and is_table:
         wanted = _reference(f"{name}.insert")
         inserted = {"oneOf": [row, rows]}
         path["post"] = operation(
             "insert", [_parameter("select", "Columns of the answer"), _parameter("on_conflict", "Columns of a unique key, for upserts")],
-            {"201": _answer(inserted, "Created"), "200": _answer(inserted)}, {"oneOf": [wanted, {"type": "array", "items": wanted}]},
+            {"201": _answer(inserted, "Created")}, {"oneOf": [wanted, {"type": "array", "items": wanted}]},
         )  # fmt: skip
-    if described.updates:
+    if described.updates and is_table:
         path["patch"] = operation("update", filters, {"200": _answer(rows)}, _reference(f"{name}.update"))
         for verb in ("patch", "put"):
             one[verb] = operation(f"{verb}_one", [key], {"200": _answer(row)}, _reference(f"{name}.update"))
-    if described.can_delete:
+    if described.can_delete and is_table:
         affected: Json = {"type": "object", "properties": {"affected": {"type": "integer"}, "records": rows}}
         path["delete"] = operation("delete", filters, {"200": _answer(affected)})
         one["delete"] = operation("delete_one", [key], {"204": _answer(None, "Deleted")})
@@ -172,7 +171,7 @@ def _function(described: DescribedFunction, schemas: Json, prefix: str) -> Json:
         required = [argument.name for argument in named if not argument.has_default and not argument.is_variadic]
         if required:
             params["required"] = required
-        bodies.append({"type": "object", "properties": {"params": params, "async": {"type": "boolean", "const": False}}})
+        bodies.append({"type": "object", "properties": {"params": params, "async": {"type": "boolean"}}})
     result: Any = {}
     if first.rows is not None and component_name(prefix + first.rows.name) in schemas:
         row = _reference(component_name(prefix + first.rows.name))
@@ -185,7 +184,9 @@ def _function(described: DescribedFunction, schemas: Json, prefix: str) -> Json:
     found: Json = {
         "tags": ["rpc"], "operationId": component_name(f"call.{prefix}{described.name}"),
         "requestBody": {"required": False, "content": {"application/json": {"schema": body}}},
-        "responses": {"200": _answer(answer), "default": {"$ref": "#/components/responses/Error"}},
+        "responses": {
+            "200": _answer(answer), "202": _answer(answer, "Begun in the background"), "default": {"$ref": "#/components/responses/Error"},
+        },
     }  # fmt: skip
     for key, text in (("summary", described.summary), ("description", described.description)):
         if text:

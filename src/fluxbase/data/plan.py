@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 from fluxbase.data.cost import refuse_depth, refuse_width
-from fluxbase.data.grammar import Field, Filter, Logic, Order, Part, Path, Query, SelectColumn, SelectEmbed, SelectItem
+from fluxbase.data.distance import GEOMETRY_TYPES
+from fluxbase.data.grammar import Condition, Field, Filter, Logic, Order, Part, Path, Query, SelectColumn, SelectEmbed, SelectItem
 from fluxbase.data.hints import hint_relation
 from fluxbase.data.relationships import Join, find_join
 from fluxbase.kernel.errors import InvalidInput, NotFound
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fluxbase.data.catalog import Computed
+    from fluxbase.data.distance import DistanceOrder, Nearness
     from fluxbase.data.snapshot import Relation, Snapshot
 
 STAR = SelectColumn(Field("*"), None, None)
@@ -48,6 +50,9 @@ class Node:
     """Whether the alias is a row of the relation's own type (not of a CTE)."""
     warnings: list[str] = field(default_factory=list[str])
     """Of the root: what the answer's Warning header says."""
+    is_grouped: bool = False
+    truncate_slot: int | None = None
+    shows_geojson: bool = False
 
     @property
     def is_to_one(self) -> bool:
@@ -114,6 +119,8 @@ class _Planner:
     def plan(self, relation: Relation, query: Query, visible: frozenset[str] | None) -> Node:
         """Select first: it makes the nodes that everything else speaks of."""
         root = Node(relation, relation.visible(self._role) if visible is None else visible, self._computed(relation), "t0", relation.name)
+        root.is_grouped, root.truncate_slot = query.is_grouped, query.truncate_slot
+        root.shows_geojson = query.shows_geojson and any(each.type_name in GEOMETRY_TYPES for each in relation.columns.values())
         self._fill(root, query.select if query.has_select and query.select else (STAR,), 0)
         _check_spreads(root)
         for path, part in query.parts.items():
@@ -194,7 +201,7 @@ class _Planner:
             f"'{name}' is not an embedded resource in this request", pgrst="PGRST108", details=details, hint=hint, code="not_embedded"
         )
 
-    def _check_filter(self, root: Node, node: Node, item: Filter | Logic) -> None:
+    def _check_filter(self, root: Node, node: Node, item: Condition) -> None:
         if isinstance(item, Logic):
             for child in item.children:
                 self._check_filter(root, node, child)
@@ -208,7 +215,7 @@ class _Planner:
                 )  # fmt: skip
             unknown_column(node.relation.name, item.field.name)
 
-    def _check_order(self, root: Node, node: Node, term: Order) -> None:
+    def _check_order(self, root: Node, node: Node, term: Order | DistanceOrder) -> None:
         if term.relation is not None:
             embed = self._child(root, node, term.relation)
             if not embed.is_to_one:
@@ -217,7 +224,7 @@ class _Planner:
                     details=f"'{node.relation.name}' and '{term.relation}' do not form a many-to-one or one-to-one relationship",
                 )  # fmt: skip
             node = embed
-        if not _knows(node, term.field.name):
+        if not _knows(node, term.field.name) and not names_aggregate(node, term.field):
             unknown_column(node.relation.name, term.field.name)
 
 
@@ -232,7 +239,12 @@ def find_embed(node: Node, name: str) -> Node | None:
     )
 
 
-def is_embed_filter(node: Node, item: Filter) -> bool:
+def names_aggregate(node: Node, wanted: Field) -> bool:
+    """Whether a grouped read is ordered by the name of one of its aggregates."""
+    return node.is_grouped and not wanted.path and any(each.aggregate and each.alias == wanted.name for each in node.columns)
+
+
+def is_embed_filter(node: Node, item: Filter | Nearness) -> bool:
     """``rel=is.null``: whether there is a row of the embed, not a column's value."""
     if item.constant not in ("null", "not null") or item.field.path:
         return False

@@ -10,13 +10,15 @@ from urllib.parse import quote
 import orjson
 
 from fluxbase.data.compile import Count, Statement, compile_estimate, compile_read
-from fluxbase.data.grammar import Part, parse_query
+from fluxbase.data.grammar import Part, Query
 from fluxbase.data.plan import Node, find_relation, plan_read
 from fluxbase.data.render import body_of, content_range, finished, not_single, range_status
-from fluxbase.data.shape import Shape, apply_range, canonical_query, fill, shape_of
+from fluxbase.data.shape import Shape, apply_range, canonical_query, fill, parse_request
 from fluxbase.db.executor import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxbase.data.engine import Row, Work
     from fluxbase.data.media import Representation
     from fluxbase.data.request import DataReply
@@ -27,13 +29,13 @@ _COUNTS: dict[str | None, Count | None] = {None: None, "exact": "exact", "planne
 async def read(work: Work) -> DataReply:
     """GET and HEAD. Raises the errors of parsing, planning and PostgreSQL."""
     request = work.request
-    shape = shape_of(request.query)
+    shape, parse_query = parse_request(request)
     media = work.representation(shape, work.snapshot.relations.get((work.schema, request.target)))
     apply_range(shape, request.range_header)
     count, has_offset = _COUNTS[work.prefer.count], () in shape.offsets
 
     def compile_statement() -> Statement:
-        return compile_read(_plan(work, shape, has_offset=has_offset), media, count=count)
+        return compile_read(_plan(work, parse_query(), has_offset=has_offset), media, count=count)
 
     key = ("read", work.principal.role, work.schema, request.target, media, count, has_offset, shape.key)
     statement = work.remembered(key, compile_statement)
@@ -43,23 +45,22 @@ async def read(work: Work) -> DataReply:
     row = await work.run(statement.sql, params, mode=Mode.PLAIN_READ)
     total = None if row[2] is None else int(row[2])
     if work.prefer.count == "planned" or (work.prefer.count == "estimated" and total is not None and total > work.bounds.max_rows):
-        total = max(total or 0, await _estimate(work, shape, has_offset=has_offset))
+        total = max(total or 0, await _estimate(work, shape, parse_query, has_offset=has_offset))
     return rows_reply(work, media, shape, row, total=total, warnings=statement.warnings)
 
 
-def _plan(work: Work, shape: Shape, *, has_offset: bool) -> Node:
+def _plan(work: Work, query: Query, *, has_offset: bool) -> Node:
     relation = find_relation(work.snapshot, work.schema, work.request.target, work.principal.role)
-    query = parse_query(shape.pairs)
     if has_offset:
         query.parts.setdefault((), Part()).offset = 0
     return plan_read(work.snapshot, relation, query, work.principal.role, work.bounds)
 
 
-async def _estimate(work: Work, shape: Shape, *, has_offset: bool) -> int:
+async def _estimate(work: Work, shape: Shape, parse_query: Callable[[], Query], *, has_offset: bool) -> int:
     """The planner's number of rows, under the caller's own policies."""
 
     def compile_statement() -> Statement:
-        return compile_estimate(_plan(work, shape, has_offset=has_offset))
+        return compile_estimate(_plan(work, parse_query(), has_offset=has_offset))
 
     key = ("estimate", work.principal.role, work.schema, work.request.target, has_offset, shape.key)
     statement = work.remembered(key, compile_statement)

@@ -67,7 +67,7 @@ def finished(status: int, headers: Headers, body: bytes, row: Row) -> DataReply:
     if status in (204, 304):  # they have no body, whatever the function thinks (RFC 9110)
         headers = [pair for pair in headers if pair[0] != b"content-length"]
         body = b""
-    return DataReply(status, headers, body)
+    return DataReply(status, headers, body, int(row[1] or b"0"))
 
 
 def _status(raw: bytes) -> int:

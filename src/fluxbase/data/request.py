@@ -6,7 +6,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fluxbase.data.grammar import Query
+    from fluxbase.data.shape import Shape
     from fluxbase.db.executor import RequestSettings
+
+    Params = Sequence[bytes | str | None]
+    Wrap = Callable[[str, Params], tuple[str, Params]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A query in another language than the REST one, read by its dialect: shape for the memory of statements, and the query itself."""
+
+    shape: Shape
+    query: Query
+    may_aggregate: bool = False
+    """Aggregates are part of the dialect for this caller, whatever ``data.aggregates_enabled`` says."""
+    unites_keys: bool = False
+    """Rows of a write may have different keys; together they name the columns."""
+    is_by_key: bool = False
+    """Each row of an update names its own row by primary key."""
 
 
 @dataclass(slots=True)
@@ -25,6 +46,12 @@ class DataRequest:
     body: bytes
     settings: RequestSettings
     deadline: float
+    parsed: Parsed | None = None
+    """Instead of ``query``."""
+    max_batch: int | None = None
+    """Most rows of one write."""
+    wrap: Wrap | None = None
+    """Makes the statement part of a larger one (a background call that records its own end)."""
 
 
 @dataclass(slots=True)
@@ -34,3 +61,5 @@ class DataReply:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    rows: int | None = None
+    """How many rows the body has or the write changed."""

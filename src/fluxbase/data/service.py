@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fluxbase.data.call import call
 from fluxbase.data.engine import ANY_EPOCH, Engine, StatementRunner, Work
 from fluxbase.data.options import call_options, table_options
-from fluxbase.data.plan import find_relation
 from fluxbase.data.prefer import parse_prefer
 from fluxbase.data.read import read
 from fluxbase.data.request import DataReply, DataRequest
@@ -24,13 +23,14 @@ from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import FluxbaseError, MethodNotAllowed, NotAcceptable, StalePlan, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from fluxbase.config import Config
     from fluxbase.data.snapshot import Snapshot, SnapshotStore
     from fluxbase.db.executor import RequestSettings
     from fluxbase.kernel.principal import Principal
 
+T = TypeVar("T")
 _ABOUT_THE_SCHEMA = frozenset(
     {"unknown_table", "unknown_column", "unknown_function", "unknown_type", "no_relationship", "ambiguous", "put_filters"}
 )
@@ -49,28 +49,34 @@ class DataService:
         """Configured schemas; the first is the default."""
         return tuple(self._engine.settings.schemas)
 
-    async def primary_key(self, principal: Principal, schema: str | None, table: str) -> tuple[str, ...]:
-        """The primary key's columns of a relation. Raises PGRST205 and PGRST106."""
-        snapshot = await self._snapshots.get(principal.tenant)
-        return find_relation(snapshot, self.schema_of(snapshot, schema), table, principal.role).primary_key
-
     async def handle(self, principal: Principal, request: DataRequest) -> DataReply:
         """Answer a request; one planned on an outdated schema is planned again, once.
 
         The second time it was planned on what was read after it came, and is executed whatever the epoch: a storm of
         DDL would starve it otherwise. PostgreSQL decides then what is still there and allowed (docs/decisions/0040).
         """
+        return await self._on_snapshot(principal, request, lambda snapshot, epoch: self._dispatch(principal, request, snapshot, epoch))
+
+    async def ask(self, principal: Principal, request: DataRequest, question: Callable[[Snapshot], T]) -> T:
+        """A pure question to the schema; "there is no such thing" is answered from the current one only."""
+
+        async def answer(snapshot: Snapshot, _: int) -> T:
+            return question(snapshot)
+
+        return await self._on_snapshot(principal, request, answer)
+
+    async def _on_snapshot(self, principal: Principal, request: DataRequest, action: Callable[[Snapshot, int], Awaitable[T]]) -> T:
         tenant, deadline = principal.tenant, request.deadline
         snapshot = self._snapshots.held(tenant) or await _in_time(self._snapshots.get(tenant), deadline)
         try:
-            return await self._dispatch(principal, request, snapshot, snapshot.epoch)
+            return await action(snapshot, snapshot.epoch)
         except StalePlan:
             pass
         except FluxbaseError as error:
             if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request.settings, deadline, snapshot):
                 raise
         snapshot = await _in_time(self._snapshots.newer(tenant, snapshot.epoch), deadline)
-        return await self._dispatch(principal, request, snapshot, ANY_EPOCH)
+        return await action(snapshot, ANY_EPOCH)
 
     async def current_snapshot(self, principal: Principal, settings: RequestSettings, deadline: float) -> Snapshot:
         """The snapshot under today's epoch, for what is read from it alone; refuses a revoked session."""

@@ -6,16 +6,20 @@ A known shape costs this pass and one dictionary look-up; everything else is rem
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fluxbase.data.grammar import Path, decode_pairs, parse_number, parse_tree, path_of, split_head
+from fluxbase.data.grammar import Path, decode_pairs, parse_number, parse_query, parse_tree, path_of, split_head
 from fluxbase.data.grammar.filters import value_of
 from fluxbase.kernel.errors import RangeNotSatisfiable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxbase.data.compile import Slot
+    from fluxbase.data.grammar import Query
+    from fluxbase.data.request import DataRequest
 
 _RANGE = re.compile(r"(?:items=)?(\d{1,18})-(\d{0,18})", re.ASCII)
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*+")
@@ -63,6 +67,19 @@ def shape_of(query: str, *, is_rpc_get: bool = False) -> Shape:
             key.append((name, value))
     shape.key = tuple(key)
     return shape
+
+
+def parse_request(request: DataRequest) -> tuple[Shape, Callable[[], Query]]:
+    """Shape and query of a table request, whichever dialect wrote it. Each call gives a query of its own: compiling one uses it up."""
+    parsed = request.parsed
+    if parsed is not None:
+        return parsed.shape, lambda: _copy(parsed.query)
+    shape = shape_of(request.query)
+    return shape, lambda: parse_query(shape.pairs)
+
+
+def _copy(query: Query) -> Query:
+    return replace(query, parts={path: replace(part, filters=[*part.filters]) for path, part in query.parts.items()})
 
 
 def apply_range(shape: Shape, range_header: str | None) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from fluxbase.data import compile_write as writes
 from fluxbase.data.body import parse_rows
 from fluxbase.data.compile import Params
-from fluxbase.data.grammar import Filter, Logic, parse_query
+from fluxbase.data.grammar import Filter, Logic
 from fluxbase.data.plan import find_relation, plan_read, unknown_column
 from fluxbase.data.render import body_of, finished, location, not_single
-from fluxbase.data.shape import fill, shape_of
+from fluxbase.data.shape import fill, parse_request
 from fluxbase.db.executor import Mode
 from fluxbase.kernel.errors import InvalidInput, MethodNotAllowed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fluxbase.data.compile import Statement
     from fluxbase.data.engine import Row, Work
-    from fluxbase.data.grammar import Query
+    from fluxbase.data.grammar import Condition, Query
     from fluxbase.data.media import Representation
     from fluxbase.data.prefer import Preferences
     from fluxbase.data.request import DataReply
@@ -37,17 +37,26 @@ _ECHOED: dict[str, tuple[str, ...]] = {
 async def write(work: Work) -> DataReply:
     """POST, PATCH, PUT and DELETE. Raises the errors of parsing, planning and PostgreSQL; nothing is kept then."""
     request, prefer, role, method = work.request, work.prefer, work.principal.role, work.request.method
-    shape = shape_of(request.query)
+    shape, parse_query = parse_request(request)
+    parsed = request.parsed
+    is_by_key = parsed is not None and parsed.is_by_key
     if method == "PUT":
         _refuse_limits(shape)
     relation = find_relation(work.snapshot, work.schema, request.target, role)
-    query = parse_query(shape.pairs)
+    query = parse_query()
     if method == "PUT":
         query.columns = None
         _check_put(relation, query)
-    payload = None if method == "DELETE" else parse_rows(request.body, request.content_type, needs_uniform=query.columns is None)
+    payload = None
+    if method != "DELETE":
+        unites_keys = parsed is not None and parsed.unites_keys
+        payload = parse_rows(request.body, request.content_type, needs_uniform=query.columns is None, unites_keys=unites_keys)
+        if request.max_batch is not None and payload.rows > request.max_batch:
+            raise InvalidInput(f"At most {request.max_batch} rows in one request.", code="batch_too_large")
     columns = () if payload is None else query.columns if query.columns is not None else payload.keys
     _check_columns(relation, columns)
+    if is_by_key:
+        _check_keys(relation, columns)
     if method == "PUT" and not set(relation.primary_key) <= set(columns):
         raise _put_mismatch()
     answers = _answers(prefer, method)
@@ -62,7 +71,9 @@ async def write(work: Work) -> DataReply:
         if method == "DELETE":
             change = writes.delete_sql(node, params)
         elif method == "PATCH":
-            change = writes.update_sql(node, columns, params, fills_defaults=prefer.missing == "default") if columns else None
+            by = relation.primary_key if is_by_key else ()
+            fills = prefer.missing == "default"
+            change = writes.update_sql(node, columns, params, fills_defaults=fills, key=by) if columns else None
         else:
             conflict = query.on_conflict if query.on_conflict is not None and method == "POST" else relation.primary_key
             for column in conflict:
@@ -74,7 +85,20 @@ async def write(work: Work) -> DataReply:
             )  # fmt: skip
         return writes.compile_write(node, change, params, media, answers=answers, is_upsert=is_upsert)
 
-    key = ("write", method, role, work.schema, request.target, media, answers, prefer.resolution, prefer.missing, columns, shape.key)
+    key = (
+        "write",
+        method,
+        role,
+        work.schema,
+        request.target,
+        media,
+        answers,
+        prefer.resolution,
+        prefer.missing,
+        columns,
+        is_by_key,
+        shape.key,
+    )
     statement = work.remembered(key, compile_statement)
     params = fill(statement.slots, shape, max_rows=work.bounds.max_rows, body=payload.text if payload else b"")
     if media.plan is not None:
@@ -98,7 +122,16 @@ def _check_columns(relation: Relation, columns: tuple[str, ...]) -> None:
             )
 
 
-def _check_filter(relation: Relation, item: Filter | Logic) -> None:
+def _check_keys(relation: Relation, columns: tuple[str, ...]) -> None:
+    """An update by key: every row names the whole primary key and something else."""
+    key = set(relation.primary_key)
+    if not key or not key < set(columns):
+        raise InvalidInput(
+            "Each row must have its primary key and a column to change.", code="key_missing", hint="Or name the rows by a filter."
+        )
+
+
+def _check_filter(relation: Relation, item: Condition) -> None:
     """A filter on an embed says nothing about the rows of a change."""
     if isinstance(item, Logic):
         for child in item.children:

@@ -258,7 +258,9 @@ class _Work:
         for role in self.custom_roles:
             run(sql.SQL("grant usage on schema fluxbase, auth, extensions to {0}; grant execute on all functions in schema auth to {0}; "
                         "grant execute on function fluxbase.admit(text[], bigint), fluxbase.verified_claims(), "
-                        "fluxbase.has_prepared_statements() to {0}")
+                        "fluxbase.has_prepared_statements(), "
+                        "fluxbase.begin_execution(uuid, text, text, double precision), fluxbase.start_execution(uuid), "
+                        "fluxbase.end_execution(uuid, text, text, bigint, jsonb), fluxbase.read_execution(uuid) to {0}")
                         .format(sql.Identifier(role)))  # fmt: skip
         run("update platform.tenants set db_name = %s where is_default and db_name <> %s", (database, database))
 

@@ -11,6 +11,8 @@ class Access(StrEnum):
     """Everybody; Authorization is not even read."""
     OPTIONAL = "optional"
     """A credential decides the role, none means ``anon``, a bad one is 401."""
+    CREDENTIAL = "credential"
+    """Any credential: a token or a key, the anon key too."""
     USER = "user"
     """A signed-in user's access token."""
     SERVICE = "service"

@@ -102,6 +102,17 @@ class NotFound(FluxbaseError):
     remedy = "Check path and names. A row that no policy shows gives the same answer as one that is not there."
 
 
+class UnknownRoute(NotFound):
+    """No route has this path; ``path`` is the client's own."""
+
+    code = "unknown_route"
+    pgrst = "PGRST125"
+
+    def __init__(self, path: str) -> None:
+        super().__init__("Invalid path specified in request URL")
+        self.path = path
+
+
 class Conflict(FluxbaseError):
     """A unique or foreign key violation, or a concurrent change."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, Revoked
+from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, UnknownRoute
 from fluxbase.kernel.ids import ANON
 from fluxbase.web.context import Dialect
 
@@ -73,7 +73,7 @@ _NATIVE_CODE_OF_KIND: dict[Kind, str] = {
     Kind.CONFLICT: "CONFLICT",
     Kind.AMBIGUOUS: "INVALID_INPUT",
     Kind.NOT_ACCEPTABLE: "INVALID_INPUT",
-    Kind.METHOD: "METHOD_NOT_ALLOWED",
+    Kind.METHOD: "INVALID_INPUT",
     Kind.RANGE: "INVALID_INPUT",
     Kind.TOO_LARGE: "INVALID_INPUT",
     Kind.UNSUPPORTED_MEDIA: "INVALID_INPUT",
@@ -88,9 +88,31 @@ _NATIVE_CODE_OF_SQLSTATE = {
     "23502": "NOT_NULL_VIOLATION",
     "23514": "CHECK_VIOLATION",
     "42501": "RLS_POLICY_VIOLATION",
+    "22P02": "INVALID_FORMAT",
+    "PT429": "TOO_MANY_REQUESTS",
 }
 
+_NATIVE_CODE_OF_CODE = {
+    "revoked": "REVOKED_TOKEN",
+    "missing_credential": "MISSING_AUTHENTICATION",
+    "token_expired": "EXPIRED_TOKEN",
+    "bad_body": "INVALID_REQUEST_BODY",
+    "bad_query_body": "INVALID_REQUEST_BODY",
+    "batch_too_large": "VALIDATION_FAILED",
+    "nul_in_json": "INVALID_FORMAT",
+    "service_role_required": "INSUFFICIENT_PERMISSIONS",
+}
+"""What a code of ours is called on this wire, where the family's name says too little."""
+
 JSON = b"application/json; charset=utf-8"
+
+
+_NATIVE_STATUS: dict[tuple[Kind, str | None], int] = {
+    (Kind.INVALID, "42883"): 400,  # an operator that the column's type does not have; an unknown function is found out before
+    (Kind.AMBIGUOUS, None): 400,
+    (Kind.NOT_ACCEPTABLE, None): 400,
+}
+"""Where this dialect differs from PostgREST's statuses."""
 
 
 def status_of(error: FluxbaseError, principal: Principal | None) -> int:
@@ -126,6 +148,8 @@ def render(
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of an error in the dialect of the path."""
     status = status_of(error, principal)
+    if dialect is Dialect.NATIVE:
+        status = _NATIVE_STATUS.get((error.kind, error.sqlstate), status)
     headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in error.headers]
     if status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
         headers.append((b"www-authenticate", _challenge(error)))
@@ -137,7 +161,7 @@ def render(
         payload = {"code": status, "error_code": error.code, "msg": error.message}
         headers.append((b"x-sb-error-code", error.code.encode("ascii", "replace")))
     else:
-        payload = _native(error, request_id)
+        payload = native_body(error, request_id)
     headers.append((b"content-type", JSON))
     return status, headers, orjson.dumps(payload)
 
@@ -168,11 +192,12 @@ REST_CODE_OF_KIND = {
 }
 
 
-def _native(error: FluxbaseError, request_id: str) -> dict[str, object]:
-    code = _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "") or _NATIVE_CODE_OF_KIND[error.kind]
-    if isinstance(error, Revoked):
-        code = "REVOKED_TOKEN"
+def native_body(error: FluxbaseError, request_id: str) -> dict[str, object]:
+    """The one error shape of the native dialect (contract-native 2.1); ``error`` is a sentence for people."""
+    code = _NATIVE_CODE_OF_CODE.get(error.code) or _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "") or _NATIVE_CODE_OF_KIND[error.kind]
     payload: dict[str, object] = {"error": error.message, "code": code, "request_id": request_id}
+    if isinstance(error, UnknownRoute):
+        payload |= {"error": "Not Found", "path": error.path}
     if error.details is not None:
         payload["details"] = error.details
     if error.hint is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fluxbase.kernel.errors import MethodNotAllowed, NotFound
+from fluxbase.kernel.errors import MethodNotAllowed, UnknownRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,7 +96,7 @@ class RouteTable:
         values: list[str] = []
         candidates = self._root.find(parts, 1, values)
         if candidates is None:
-            raise NotFound("Invalid path specified in request URL", code="unknown_route", pgrst="PGRST125")
+            raise UnknownRoute(path)
         for item in candidates:
             if method in item.methods:
                 return item, tuple(values)

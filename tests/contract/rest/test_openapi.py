@@ -214,6 +214,9 @@ def _swagger_calls(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _native_calls(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for path, item in document["paths"].items():
         for verb in item:
+            if verb == "put" and path.endswith("{schema}/{table}"):
+                yield "PUT", "/api/v1/tables/book/1"  # two segments: a table and an id
+                continue
             yield (
                 verb.upper(),
                 path.replace("{relation}", "book")

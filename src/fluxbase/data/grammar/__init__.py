@@ -7,12 +7,13 @@ descends no deeper than ``MAX_DEPTH``, so hostile input costs linear time (threa
 from fluxbase.data.grammar.filters import list_literal, split_head
 from fluxbase.data.grammar.names import MAX_DEPTH, decode_pairs, fail, parse_number
 from fluxbase.data.grammar.orders import parse_order
-from fluxbase.data.grammar.query import parse_query, path_of
+from fluxbase.data.grammar.query import parse_field_path, parse_query, path_of
 from fluxbase.data.grammar.selects import parse_select
 from fluxbase.data.grammar.terms import (
     AGGREGATES,
     FULL_TEXT,
     OPERATORS,
+    Condition,
     Field,
     Filter,
     Logic,
@@ -31,6 +32,7 @@ __all__ = [
     "FULL_TEXT",
     "MAX_DEPTH",
     "OPERATORS",
+    "Condition",
     "Field",
     "Filter",
     "Logic",
@@ -44,6 +46,7 @@ __all__ = [
     "decode_pairs",
     "fail",
     "list_literal",
+    "parse_field_path",
     "parse_number",
     "parse_order",
     "parse_query",

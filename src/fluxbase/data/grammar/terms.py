@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from fluxbase.data.distance import DistanceOrder, Nearness
+
 OPERATORS = {
     "eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "like": "like", "ilike": "ilike", "match": "~", "imatch": "~*",
     "in": "in", "is": "is", "isdistinct": "is distinct from", "cs": "@>", "cd": "<@", "ov": "&&", "sl": "<<", "sr": ">>", "nxr": "&<",
@@ -52,7 +54,10 @@ class Logic(NamedTuple):
 
     operator: str
     is_negated: bool
-    children: tuple[Filter | Logic, ...]
+    children: tuple[Condition, ...]
+
+
+Condition = Filter | Logic | Nearness
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +105,8 @@ class Order:
 class Part:
     """What applies to one node: the root, or an embed by its path. ``limit`` and ``offset`` are not None when asked for."""
 
-    filters: list[Filter | Logic] = field(default_factory=list["Filter | Logic"])
-    order: tuple[Order, ...] = ()
+    filters: list[Condition] = field(default_factory=list[Condition])
+    order: tuple[Order | DistanceOrder, ...] = ()
     limit: int | None = None
     offset: int | None = None
 
@@ -118,3 +123,9 @@ class Query:
     values: list[str] = field(default_factory=list[str])
     arguments: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """For GET rpc: parameters that are no filters."""
+    is_grouped: bool = False
+    """Group by the plain columns even when nothing is aggregated."""
+    truncate_slot: int | None = None
+    """The value that texts are shortened to."""
+    shows_geojson: bool = False
+    """Geometries leave as GeoJSON of RFC 7946, without the reference system that PostGIS' own cast adds."""

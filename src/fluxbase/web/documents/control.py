@@ -165,7 +165,7 @@ def own_paths() -> Json:
             "get": _native("Rows of a table; with a table and an id in the path, one row", table, "200"),
             "post": _native("Insert one row or many", table, "201", has_body=True),
             "patch": _native("Update the filtered rows", table, "200", has_body=True),
-            "put": _native("Upsert the row whose key the filters name; with an id in the path, update it", table, "200", has_body=True),
+            "put": _native("With a table and an id in the path, update that row", table, "200", has_body=True),
             "delete": _native("Delete the filtered rows", table, "200"),
         },
         "/api/v1/tables/{schema}/{table}/{id}": {
@@ -174,6 +174,17 @@ def own_paths() -> Json:
             "patch": _native("Update it", row, "200", has_body=True),
             "delete": _native("Delete it", row, "204"),
         },
+        "/api/v1/tables": {"get": _native("Tables and views this role may use", [], "200")},
+        "/api/v1/tables/{schema}/{table}/query": {"post": _native("Rows, the query in the body", table, "200", has_body=True)},
+        "/api/v1/tables/{schema}/{table}/export": {"get": _native("Rows as a file", [*table, _text("format", "query")], "200")},
+        "/api/v1/tables/{schema}/{table}/bulk": {
+            "post": _native("Insert a list of rows", table, "201", has_body=True),
+            "patch": _native("Update each row of the body by its primary key", table, "200", has_body=True),
+            "delete": _native("Delete the rows whose keys the body lists", table, "200", has_body=True),
+        },
+        "/api/v1/rpc/procedures": {"get": _native("Functions this role may call", [_text("namespace", "query")], "200")},
+        "/api/v1/rpc/executions/{id}": {"get": _native("An execution of yours in the background", [_text("id")], "200")},
+        "/api/v1/rpc/executions/{id}/logs": {"get": _native("Its log", [_text("id"), _text("after", "query")], "200")},
         "/api/v1/openapi.json": {"get": {**_operation("This document", [], {"200": "The document"}, error="Error"), "tags": ["server"]}},
         "/docs": {"get": {**_operation("The page that shows this document", [], {"200": "HTML"}, error="Error"), "tags": ["server"]}},
     }  # fmt: skip

@@ -8,29 +8,41 @@ from fluxbase.kernel.access import DATA_PLANE, Access
 from fluxbase.web.routing import Route, route
 
 if TYPE_CHECKING:
+    from fluxbase.web.native.rpc import NativeRpc
     from fluxbase.web.native.tables import NativeTables
 
-_COLLECTION = ("GET", "HEAD", "POST", "PATCH", "DELETE")
-_ROW = ("GET", "HEAD", "PUT", "PATCH", "DELETE")
+_TABLE = ("GET", "HEAD", "POST", "PATCH", "DELETE")
 
 
-def native_routes(tables: NativeTables, *, body_limit_bytes: int) -> list[Route]:
-    """``/api/v1/tables`` and ``/api/v1/rpc``. Two segments are schema and table, or table and id (tables.py decides)."""
-    return [
+def native_routes(tables: NativeTables, rpc: NativeRpc, *, body_limit_bytes: int) -> list[Route]:
+    """``/api/v1/tables`` and ``/api/v1/rpc``. What two or three segments mean is decided in ``place.py``."""
+    found = [
         route(
-            "/api/v1/tables/{}", _COLLECTION, tables.collection, access=Access.OPTIONAL, limit=DATA_PLANE,
-            body_limit_bytes=body_limit_bytes, name="tables.collection", is_data_plane=True,
-        ),
-        route(
-            "/api/v1/tables/{}/{}", (*_COLLECTION, "PUT"), tables.collection_or_row, access=Access.OPTIONAL, limit=DATA_PLANE,
-            body_limit_bytes=body_limit_bytes, name="tables.collection_or_row", is_data_plane=True,
-        ),
-        route(
-            "/api/v1/tables/{}/{}/{}", _ROW, tables.row, access=Access.OPTIONAL, limit=DATA_PLANE,
-            body_limit_bytes=body_limit_bytes, name="tables.row", is_data_plane=True,
-        ),
-        route(
-            "/api/v1/rpc/{}/{}", ("POST",), tables.rpc, access=Access.OPTIONAL, limit=DATA_PLANE,
-            body_limit_bytes=body_limit_bytes, name="rpc.call", is_data_plane=True,
-        ),
+            "/api/v1/tables", ("GET", "HEAD"), tables.tables, access=Access.CREDENTIAL, limit=DATA_PLANE,
+            name="tables.list", is_data_plane=True,
+        )
     ]  # fmt: skip
+    found += [
+        route(
+            f"/api/v1/tables{segments}", methods, tables.resource, access=Access.CREDENTIAL, limit=DATA_PLANE,
+            body_limit_bytes=body_limit_bytes, name=name, is_data_plane=True,
+        )
+        for segments, methods, name in (
+            ("/{}", _TABLE, "tables.collection"),
+            ("/{}/{}", (*_TABLE, "PUT"), "tables.collection_or_row"),
+            ("/{}/{}/{}", (*_TABLE, "PUT"), "tables.row"),
+        )
+    ]  # fmt: skip
+    found += [
+        route(
+            f"/api/v1/rpc{segments}", methods, handler, access=Access.OPTIONAL, limit=DATA_PLANE,
+            body_limit_bytes=body_limit_bytes, name=name, is_data_plane=True,
+        )
+        for segments, methods, handler, name in (
+            ("/procedures", ("GET", "HEAD"), rpc.procedures, "rpc.procedures"),
+            ("/executions/{}", ("GET", "HEAD"), rpc.execution, "rpc.execution"),
+            ("/executions/{}/logs", ("GET", "HEAD"), rpc.logs, "rpc.logs"),
+            ("/{}/{}", ("POST",), rpc.call, "rpc.call"),
+        )
+    ]  # fmt: skip
+    return found
