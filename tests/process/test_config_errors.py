@@ -27,7 +27,7 @@ FILES = {
     "missing variable in a list": ("server:\n  allowed_hosts: [ok, '${NO_SUCH_VARIABLE}']\n", "server.allowed_hosts uses ${NO_SUCH_VARIABLE}"),
     "wrong type": (f"server:\n  port: {CANARY}\n", "server.port (fluxbase.yaml): "),
     "scalar for a section": (f"server: {CANARY}\n", "server is not a setting"),
-    "system schema": (f"data:\n  schemas: [public, pg_{CANARY}]\n", "data.schemas (fluxbase.yaml): names a system schema"),
+    "system schema": (f"data:\n  schemas: [public, pg_{CANARY}]\n", "data.schemas names a system schema"),
     "bad network": (f"server:\n  trusted_proxies: [{CANARY}]\n", "server.trusted_proxies (fluxbase.yaml): each entry must be"),
     "python object": (f"server: !!python/object/apply:os.system ['echo {CANARY}']\n", "not valid YAML"),
 }  # fmt: skip

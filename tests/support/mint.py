@@ -36,8 +36,10 @@ async def forge(data_dir: Path, arguments: dict[str, object]) -> Forge:
 def login_password(data_dir: Path, login: str) -> str:
     """The password of one of our logins, derived from the instance's master key."""
     from fluxbase.crypto.master import MasterKey
+    from fluxbase.kernel.secret import Secret
 
-    return MasterKey.load(data_dir / "master.key").derive_secret(f"login:{login}").reveal()
+    key = Secret((data_dir / "master.key").read_text().strip())  # read here: the instance may belong to another user
+    return MasterKey.load(data_dir / "master.key", key).derive_secret(f"login:{login}").reveal()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class Server:
     @property
     def log(self) -> str:
         """Everything the program wrote so far."""
-        return self.log_path.read_text(errors="replace")
+        return self.log_path.read_text(errors="replace") if self.log_path.is_file() else ""
 
     def sql(self, text: str, *params: object) -> list[tuple[Any, ...]]:
         """Run SQL as the administrator ``fluxbase_owner``; rows of the last statement."""

@@ -26,9 +26,9 @@ _LOADED = (service, executor)  # so that _lift finds their names
 
 
 def _refuses_nothing(original: Any) -> Any:
-    def parse(raw: bytes, **options: Any) -> Any:
+    def parse(raw: bytes, *more: bytes, **options: Any) -> Any:
         everything = [f"{item['schema']}.{item['name']}" for item in orjson.loads(raw)["relations"]]
-        return original(raw, **{**options, "open_relations": everything})
+        return original(raw, *more, **{**options, "open_relations": everything})
 
     return parse
 
