@@ -120,11 +120,15 @@ def test_twin_without_owner_ends_anothers_execution(twin: Server) -> None:
 def test_one_caller_cannot_fill_the_background(twin: Server) -> None:
     """The 21st call of one user that is under way is 429; without the count in fluxbase.begin_execution it is taken."""
     twin.sql(FUNCTION)
-    body = {"params": {}, "async": True}
 
     def fill() -> int:
         owner = twin.token(str(uuid4()))
-        return [twin.post(f"{RPC}/default/tell_late", key=owner, json=body).status_code for _ in range(21)][-1]
+        first = start(twin, owner)
+        twin.root_sql(
+            "insert into platform.executions (id, owner, namespace, procedure, ends_at) select gen_random_uuid(), e.owner, 'default', 'slow', "
+            f"now() + interval '1 hour' from platform.executions e, generate_series(1, 20) where e.id = '{first}'"
+        )
+        return twin.post(f"{RPC}/default/tell", key=owner, json={"async": True}).status_code
 
     assert fill() == 429
     with replaced(twin, "fluxbase.begin_execution(uuid, text, text, double precision)", BEGIN_WITHOUT_LIMIT):
