@@ -8,7 +8,7 @@ PY     := $(ENV)/bin/python
 # A change of a lock file, of pyproject.toml or of the directory makes a new stamp, so nothing is installed twice.
 SUM     = $(shell cat $(1) 2>/dev/null | (cat; pwd) | cksum | tr ' ' '-')
 RUN    := $(ENV)/.stamp-run-$(call SUM,requirements.lock requirements-build.lock pyproject.toml)
-DEV    := $(ENV)/.stamp-dev-$(call SUM,requirements-dev.lock requirements-build.lock pyproject.toml)
+DEV    := $(ENV)/.stamp-dev-$(call SUM,requirements-dev.lock requirements-authenticator.lock requirements-build.lock pyproject.toml)
 CLIENTS := tests/clients/node_modules/.stamp-$(call SUM,tests/clients/package-lock.json)
 PIP    := $(PY) -m pip --disable-pip-version-check install --quiet --no-warn-script-location
 
@@ -73,6 +73,7 @@ $(RUN): | $(PY)
 $(DEV): | $(PY)
 	@echo "Installing the locked development dependencies (once)"
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --require-hashes --no-deps -r requirements-authenticator.lock
 	@$(PIP) --require-hashes -r requirements-build.lock
 	@$(PIP) --no-deps --no-build-isolation --force-reinstall -e .
 	@rm -f $(ENV)/.stamp-dev-* && touch $@
