@@ -26,9 +26,8 @@ from fluxbase.crypto.opaque import tenant_locator
 from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
-from fluxbase.db.tenant_database import TenantDatabases, database_name
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
-from fluxbase.tenancy.lifecycle import TenantLifecycle
+from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
 from fluxbase.worker import AccessSink, Worker, public_url
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from fluxbase.db.pool import Pools
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.secret import Secret
+    from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App
     from fluxbase.web.routing import Route
@@ -149,15 +149,7 @@ class Program(Worker):
     @property
     def tenants(self) -> TenantLifecycle:
         """What administrators do with tenants."""
-        target, config = self.target, self.config
-        databases = TenantDatabases(
-            target.admin_conninfo, target.database, config.data, target.login_secret,
-            target.login_conninfo, Path(config.database.migrations_path),
-        )  # fmt: skip
-        return TenantLifecycle(
-            self.sessions, self.registry, databases, self.keys, record, locator_of=tenant_locator, name_of=database_name,
-            most=config.tenants.max_tenants,
-        )  # fmt: skip
+        return tenant_lifecycle(self)
 
     async def mint_access_token(
         self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None,
