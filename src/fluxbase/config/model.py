@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -21,14 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.limits import Limits
+from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
-
-
-class Section(BaseModel):
-    """Frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Server(Section):
@@ -202,15 +197,6 @@ class Tenants(Section):
 
     max_tenants: int = Field(default=100, ge=0, description="Most tenants besides the default one.")
     base_host: str = Field(default="", description="Tenants answer at <slug>.<base_host>; empty: no host names.")
-
-
-class Limits(Section):
-    """Rate limits."""
-
-    enabled: bool = Field(default=True, description="Rate limits by address.")
-    data_per_second: int = Field(default=1000, ge=1, description="Data plane requests a second and address.")
-    data_burst: int = Field(default=100, ge=0, description="On top of it.")
-    control_per_minute: int = Field(default=100, ge=1, description="Control plane requests a minute and address.")
 
 
 class Metrics(Section):
