@@ -327,7 +327,9 @@ def test_a_dropped_row_tenant_leaves_no_row(own_server: Server, rows: tuple[Tena
 def test_a_row_tenants_table_made_without_tenant_id_is_written_as_its_own(rows: tuple[TenantHandle, TenantHandle]) -> None:
     """contract-native 2.5: the column is there before the statement ends, so a write is 201 and the row stays with its tenant."""
     gamma, delta = rows
-    gamma.sql("set role fluxbase_owner; create table if not exists plain (id int primary key); create policy p on plain using (true) with check (true)")
+    gamma.sql(
+        "set role fluxbase_owner; create table if not exists plain (id int primary key); create policy p on plain using (true) with check (true)"
+    )
     for attempt in range(2):
         answer = gamma.server.post("/api/v1/tables/plain", key=str(gamma.keys["anon_key"]), json={"id": attempt})
         assert (answer.status_code, answer.json()["tenant_id"]) == (201, gamma.id)
