@@ -14,10 +14,11 @@ from itertools import pairwise
 from typing import Any
 
 from fluxbase.config import load_config
+from fluxbase.config.limits import Limits
 from fluxbase.kernel.access import DATA_PLANE, Access
 from fluxbase.kernel.ids import ANON, DatabaseName, TenantId
 from fluxbase.kernel.principal import CredentialKind, Principal
-from fluxbase.limits.gcra import AddressLimiter
+from fluxbase.limits.limiter import RateLimiter
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.web import pipeline
 from fluxbase.web.context import KEY, RequestContext, context_of
@@ -103,7 +104,7 @@ def shipped_lines() -> list[Any]:
     registry = TenantRegistry(Tenant(TENANT, "default", DatabaseName("fluxbase"), locator="default00", is_default=True), no_tenant)
     principal = Principal(TENANT, ANON, CredentialKind.KEY, "{}")
     table = RouteTable([route("/rest/v1/{}", ["GET"], answer, access=Access.OPTIONAL, limit=DATA_PLANE, is_data_plane=True)])
-    limiter = AddressLimiter({"data": (10_000_000, 1.0, 10_000_000)})
+    limiter = RateLimiter(Limits(data_per_second=10_000_000, data_burst=10_000_000))
     return pipeline.lines(pipeline.Parts(load_config(environ={}), table, registry, CachedAuthenticator(principal), limiter, NullSink()))
 
 

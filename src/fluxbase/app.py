@@ -27,6 +27,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.parts.limits import rate_limiter, validated_rules
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
@@ -111,6 +112,7 @@ class Program(Worker):
         self.sessions = SystemSessions(self._system_conninfo)
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
+        self.limits = rate_limiter(self)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
@@ -268,8 +270,8 @@ class Program(Worker):
         from fluxbase.web.pipeline import Parts, build
         from fluxbase.web.routing import RouteTable
 
-        table = RouteTable(self.routes())
-        parts = Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self), standing=self._standing)
+        table = RouteTable(validated_rules(self.config, self.routes()))
+        parts = Parts(self.config, table, self.registry, self.verifier, self.limits, AccessSink(self), standing=self._standing)
         return build(parts, without)
 
     async def _standing(self, principal: Principal, deadline: float) -> Principal:

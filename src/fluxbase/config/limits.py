@@ -88,5 +88,5 @@ class Limits(Section):
         return None
 
     def unknown_rules(self, routes: set[str]) -> list[str]:
-        """Names in ``rules`` that are neither a limit nor one of these routes."""
-        return sorted(set(self.rules) - set(declared_limits()) - routes)
+        """Names in ``rules`` that are neither a limit, nor ``data.<role>``, nor one of these routes."""
+        return sorted(name for name in set(self.rules) - set(declared_limits()) - routes if not name.startswith("data."))

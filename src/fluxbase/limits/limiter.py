@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from fluxbase.kernel.access import Quota
+from fluxbase.kernel.access import Limit, Quota, Subject
 from fluxbase.kernel.errors import RateLimited, Unavailable
 from fluxbase.limits.local import LocalLimiter
 from fluxbase.limits.ports import Ask, StoreAway
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fluxbase.config.limits import Limits
-    from fluxbase.kernel.access import Limit
     from fluxbase.limits.ports import RateStore
     from fluxbase.limits.rules import Grant, Rule
 
@@ -140,6 +139,13 @@ class RateLimiter:
             found = self._rules[limit.name, route] = rule_of(limit, self._settings, route=route)
         return found
 
+    def configured(self, name: str) -> Rule | None:
+        """A rule that only the configuration knows (``data.<role>``), by principal."""
+        text = self._settings.rate_of(name)
+        if text is None:
+            return None
+        return self.rule(Limit(name, text.rate, text.per_seconds, text.burst, Subject.PRINCIPAL, text.lock_seconds))
+
     async def close(self) -> None:
         """End what is under way."""
         if self._asking is not None:
@@ -171,7 +177,7 @@ class RateLimiter:
     def _error(self, rule: Rule, quota: Quota, wait_seconds: int) -> RateLimited:
         if self._on_refusal is not None:
             self._on_refusal(rule.name)
-        return RateLimited("Too many requests.", retry_after_seconds=wait_seconds, quotas=(quota,))
+        return RateLimited("Too many requests.", retry_after_seconds=wait_seconds, quotas=(quota,), has_x_fields=self._settings.x_fields)
 
     def _without_store(self, rule: Rule, key: str) -> None:
         if rule.is_strict:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fluxbase.limits.rules import Grant, Rule
 
 
-class StoreAway(Exception):  # noqa: N818 - a state of the store, turned into Unavailable or a count in the process
+class StoreAway(Exception):
     """The store cannot be reached, or refused to work."""
 
 

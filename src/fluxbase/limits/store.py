@@ -13,10 +13,12 @@ from fluxbase.limits.ports import StoreAway
 from fluxbase.limits.rules import Grant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Sequence
 
+    from fluxbase.db.session import SystemSessions
     from fluxbase.limits.ports import Ask
+
+MAIN = "main"
 
 _TAKE = """
 insert into platform.rate_limits as held
@@ -35,7 +37,8 @@ on conflict (key) do update set
                 else 0 end
       from (select case when held.locked_until > excluded.asked_at then 0 else
               greatest(0, least(excluded.wanted, excluded.capacity
-                - (greatest(0, held.spent_until - excluded.asked_at) + excluded.interval_us - 1) / excluded.interval_us)) end) as passed (number))
+                - (greatest(0, held.spent_until - excluded.asked_at) + excluded.interval_us - 1) / excluded.interval_us))
+            end) as passed (number))
 returning key, granted, greatest(0, spent_until - asked_at), greatest(0, locked_until - asked_at)"""
 _SWEEP = """
 delete from platform.rate_limits
@@ -45,9 +48,8 @@ delete from platform.rate_limits
 class PostgresStore:
     """``platform.rate_limits`` of the main database."""
 
-    def __init__(self, sessions: Callable[..., AbstractAsyncContextManager[Any]], main: object) -> None:
+    def __init__(self, sessions: SystemSessions) -> None:
         self._sessions = sessions
-        self._main = main
 
     async def take(self, asks: Sequence[Ask]) -> dict[str, Grant]:
         """One statement, whatever the number of keys."""
@@ -64,11 +66,12 @@ class PostgresStore:
         await self._fetch(_SWEEP)
 
     async def close(self) -> None:
-        """Its sessions are ended by who made them."""
+        """End the connection, which nobody else uses."""
+        await self._sessions.close()
 
     async def _fetch(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         try:
-            async with self._sessions(self._main, reason="count requests") as tx:
+            async with self._sessions(MAIN, reason="count requests") as tx:
                 return await tx.fetch(sql, *params)
         except Unavailable as error:
             raise StoreAway from error

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, UnknownRoute
+from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, RateLimited, UnknownRoute
 from fluxbase.kernel.ids import ANON
 from fluxbase.web.context import Dialect
+from fluxbase.web.rate_limit_fields import fields
 
 if TYPE_CHECKING:
     from fluxbase.kernel.principal import Principal
@@ -151,6 +152,8 @@ def render(
     if dialect is Dialect.NATIVE:
         status = _NATIVE_STATUS.get((error.kind, error.sqlstate), status)
     headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in error.headers]
+    if isinstance(error, RateLimited):
+        headers += fields(error.quotas, with_x=error.has_x_fields).items()
     if status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
         headers.append((b"www-authenticate", _challenge(error)))
     if dialect is Dialect.REST:
