@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import Forbidden, Unauthenticated
-from fluxbase.kernel.ids import SERVICE_ROLE
+from fluxbase.kernel.ids import SERVICE_ROLE, TENANT_SERVICE
 from fluxbase.kernel.principal import CredentialKind, Principal
 from fluxbase.tenancy.locator import locator_of
 from fluxbase.tenancy.registry import unknown_tenant
@@ -176,7 +176,8 @@ class Authorise:
             return
         if principal is None or principal.credential is CredentialKind.NONE:
             raise Unauthenticated("A credential is required.", code="missing_credential")
-        if access in (Access.SERVICE, Access.INSTANCE) and principal.role != SERVICE_ROLE:
+        is_service = principal.role == SERVICE_ROLE or (access is Access.SERVICE and principal.role == TENANT_SERVICE)
+        if access in (Access.SERVICE, Access.INSTANCE) and not is_service:
             raise Forbidden("The service key is required.", code="service_role_required")
         if access is Access.INSTANCE and principal.tenant != self._instance:
             raise Forbidden("Only the instance's own service key may do this.", code="instance_required")
