@@ -61,6 +61,7 @@ def filled(template: object, values: Mapping[str, str]) -> Any:
 
 def picked(document: Any, path: str) -> str:
     """The text at a dotted path of a JSON answer. Raises KeyError, IndexError or TypeError when it is not there."""
+    found: Any = document
     for part in path.split("."):
-        document = document[int(part)] if isinstance(document, list) else document[part]
-    return str(document)
+        found = cast("list[Any]", found)[int(part)] if isinstance(found, list) else found[part]
+    return str(found)

@@ -41,8 +41,14 @@ def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapp
         headers = own.headers(kind)
         yield Crossing(f"{kind}, ids of the other", headers, is_about_other=True, must_refuse=False)
         if is_read and kind != "nobody":
-            for name, value, is_about_other in (("id", other.tenant.id, True), ("slug", other.tenant.slug, True), ("slug", other.tenant.slug, False)):
-                yield Crossing(f"{kind}, X-FB-Tenant of the other ({name})", {**headers, "x-fb-tenant": value}, is_about_other, must_refuse=True)
+            for name, value, is_about_other in (
+                ("id", other.tenant.id, True),
+                ("slug", other.tenant.slug, True),
+                ("slug", other.tenant.slug, False),
+            ):
+                yield Crossing(
+                    f"{kind}, X-FB-Tenant of the other ({name})", {**headers, "x-fb-tenant": value}, is_about_other, must_refuse=True
+                )
     own_kind = next((kind for kind in kinds if kind != "nobody"), None)
     if not is_read or own_kind is None:
         return

@@ -56,9 +56,7 @@ async def interleave(app: App, first: Place, second: Place, tally: Tally, *, req
             tally.found("control", f"{method} {path}", f"interleaved on two connections: {kind} does not see its own canary")
 
     pairs = ((first, second), (second, first))
-    await asyncio.gather(
-        *(one(number, *order.choice(pairs), order.choice(_KINDS), order.choice(_CALLS)) for number in range(requests))
-    )
+    await asyncio.gather(*(one(number, *order.choice(pairs), order.choice(_KINDS), order.choice(_CALLS)) for number in range(requests)))
     if not seen:
         tally.found("control", "the pool of two", "no answer showed its own canary")
     return seen

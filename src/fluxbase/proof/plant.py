@@ -92,7 +92,7 @@ class Plants:
         await self.refresh(place)
         if not tenant.is_shared:
             async with self._owner(tenant, reason="plant a canary in a comment") as tx:
-                await tx.fetch(named_sql("proof", "for_comment"), self.schema, place.canary)
+                await tx.fetch(named_sql("proof", "settings"), self.schema, place.canary)
                 await tx.fetch(named_sql("proof", "comment"))
         await program.tenants.update(tenant.id, metadata={"proof": place.canary}, actor=ACTOR)
 
@@ -118,12 +118,12 @@ class Plants:
         """Credentials that ``own`` can make of what it has to name ``other``: by claim, by key id, by locator."""
         signer = (await self._program.rings.get(own.tenant.id)).ring.signer
         header, claims, signature = own.credentials["access_token"].split(".")
-        their_header = other.credentials["access_token"].split(".")[0]
+        their_header, their_claims, _ = other.credentials["access_token"].split(".")
         material = secrets.token_bytes(32)
         return {
             "token naming the other in a claim": signer.sign({**orjson.loads(decoded(claims)), "tenant_id": other.tenant.id}, ACCESS_TYPE),
-            "token under the other's key id": ".".join((their_header, claims, signature)),
-            "claims of the other under one's own signature": ".".join((header, other.credentials["access_token"].split(".")[1], signature)),
+            "token under the other's key id": f"{their_header}.{claims}.{signature}",
+            "claims of the other under one's own signature": f"{header}.{their_claims}.{signature}",
             "publishable key with the other's locator": format_opaque(PUBLISHABLE, other.tenant.locator, material),
             "secret key with the other's locator": format_opaque(SECRET, other.tenant.locator, material),
         }
@@ -140,7 +140,7 @@ class Plants:
 
     async def _run(self, tenant: Any, name: str, *params: str) -> list[tuple[Any, ...]]:
         async with self._owner(tenant, reason="prove tenants") as tx:
-            await tx.fetch("select set_config('search_path', $1::text, true)", self.schema)
+            await tx.fetch(named_sql("proof", "settings"), self.schema, "")
             return await tx.fetch(named_sql("proof", name), *params)
 
 

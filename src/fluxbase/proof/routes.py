@@ -76,7 +76,9 @@ class RouteProof:
             for method in sorted(route.methods - _DERIVED):
                 known = [call for call in self._calls.get(route.name, ()) if call.method == method]
                 if not known:
-                    self._tally.found("uncovered", f"{method} {route.pattern}", f"nobody said how to call it: add {route.name} to proof/calls")
+                    self._tally.found(
+                        "uncovered", f"{method} {route.pattern}", f"nobody said how to call it: add {route.name} to proof/calls"
+                    )
                 for call in known:
                     for own, other in directions:
                         await self._prove(route, call, own, other, forged[own.tenant.id])

@@ -21,7 +21,7 @@ end $$;
 -- name: remove
 drop table if exists fluxbase_proof cascade;
 drop function if exists fluxbase_proof_leave(text), fluxbase_proof_forge(text);
--- name: for_comment
+-- name: settings
 select set_config('search_path', $1::text, true), set_config('fluxbase.canary', $2::text, true)
 -- name: comment
 do $$ begin execute format('comment on table fluxbase_proof is %L', current_setting('fluxbase.canary')); end $$

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fluxbase.proof.call import ANYONE, SERVICE, USER, Call
+from fluxbase.proof.call import SERVICE, USER, Call
 
 _WRITERS = (*USER, *SERVICE)
 _BACK = {"prefer": "return=representation"}
@@ -46,11 +46,17 @@ CALLS: dict[str, tuple[Call, ...]] = {
         Call("GET", "/rest/v1/rpc/fluxbase_proof_rows"),
         Call("POST", "/rest/v1/rpc/fluxbase_proof_rows", body={}),
         Call("POST", "/rest/v1/rpc/fluxbase_proof_leave", body={"other": "{tenant}"}, status=(200,)),
-        *(Call(method, "/rest/v1/rpc/fluxbase_proof_rows", status=(405,), shows="", because=_REFUSED) for method in ("PUT", "PATCH", "DELETE")),
+        *(
+            Call(method, "/rest/v1/rpc/fluxbase_proof_rows", status=(405,), shows="", because=_REFUSED)
+            for method in ("PUT", "PATCH", "DELETE")
+        ),
     ),
     "tables.list": (Call("GET", "/api/v1/tables", shows="", because="names tables only"),),
     "tables.collection": _native_rows("/api/v1/tables/fluxbase_proof"),
-    "tables.collection_or_row": (*_native_rows("/api/v1/tables/{schema}/fluxbase_proof"), *_native_row("/api/v1/tables/fluxbase_proof/{id}")),
+    "tables.collection_or_row": (
+        *_native_rows("/api/v1/tables/{schema}/fluxbase_proof"),
+        *_native_row("/api/v1/tables/fluxbase_proof/{id}"),
+    ),
     "tables.row": (
         *_native_row("/api/v1/tables/{{schema}}/fluxbase_proof/{id}"),
         Call("POST", "/api/v1/tables/{schema}/fluxbase_proof/query", body={}),
