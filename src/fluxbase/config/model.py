@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -231,6 +232,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()
