@@ -89,7 +89,11 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
     if service is not None:
         found.append(service.decode("latin-1"))
     authorization = headers.get(b"authorization")
-    if authorization is not None:
+    if authorization is None:
+        pass
+    elif authorization.startswith(b"Bearer "):
+        found.append(authorization[7:].strip().decode("latin-1"))
+    else:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         if scheme.lower() not in {"bearer", "servicekey"}:
             raise Unauthenticated("Only Bearer tokens are accepted in Authorization.", pgrst="PGRST301", code="unknown_scheme")
@@ -123,7 +127,7 @@ class Authenticate:
             context.principal = _as_seen_by(named, self._authenticator.anonymous(named.id))
             return
         first: Principal | None = None
-        for text in dict.fromkeys(raw):
+        for text in raw if len(raw) == 1 else dict.fromkeys(raw):
             tenant = self._known_tenant(text, context.tenant) or await self._find_tenant(text)
             principal = self._authenticator.cached(tenant.id, text) or await self._authenticator.authenticate(tenant.id, text)
             principal = _as_seen_by(tenant, principal)
