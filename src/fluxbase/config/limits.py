@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from fluxbase.config.section import Section
 from fluxbase.kernel.access import declared_limits
@@ -76,6 +76,14 @@ class Limits(Section):
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
         return value
+
+    @model_validator(mode="after")
+    def _redis(self) -> Self:
+        if self.store == "redis" and (
+            self.redis_url is None or not self.redis_url.reveal().startswith(("redis://", "rediss://", "unix://"))
+        ):
+            raise ValueError("store: redis needs redis_url, a URL of the form redis://:password@host:6379/0, rediss://… or unix://…")
+        return self
 
     def rate_of(self, name: str) -> RateText | None:
         """What the configuration says of a limit or route; None: nothing."""

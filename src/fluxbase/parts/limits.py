@@ -23,6 +23,11 @@ def rate_limiter(program: Program) -> RateLimiter:
 
 
 def _store(program: Program) -> RateStore:
+    limits = program.config.limits
+    if limits.redis_url is not None and limits.store == "redis":
+        from fluxbase.limits.redis_store import RedisStore
+
+        return RedisStore(limits.redis_url.reveal(), limits.store_timeout_seconds)
     return PostgresStore(SystemSessions(lambda _: program.target.login_conninfo(SYSTEM_LOGIN)))
 
 
