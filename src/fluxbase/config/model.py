@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -21,14 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.rbac import Rbac
+from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
-
-
-class Section(BaseModel):
-    """Frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Server(Section):
@@ -236,6 +231,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    rbac: Rbac = Rbac()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()

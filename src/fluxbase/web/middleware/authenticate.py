@@ -103,8 +103,12 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
 class Authenticate:
     """Sets ``context.principal``; the tenant comes from the credential, or without one from TenantCandidate or default."""
 
-    def __init__(self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials = credentials_of) -> None:
+    def __init__(
+        self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials,
+        granted: Callable[[Principal], Principal],
+    ) -> None:  # fmt: skip
         self._app = app
+        self._granted = granted
         self._authenticator = authenticator
         self._registry = registry
         self._credentials = credentials
@@ -132,7 +136,7 @@ class Authenticate:
                 raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")
         if first is not None and context.tenant is not None and first.tenant != context.tenant.id:
             raise unknown_tenant()  # the same answer as for a tenant that is not there
-        context.principal = first
+        context.principal = None if first is None else self._granted(first)
 
     def _known_tenant(self, text: str, named: Tenant | None) -> Tenant | None:
         """Whose key must verify the credential: the tenant its key prefix or key id names. Says nothing yet about its truth."""
