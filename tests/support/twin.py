@@ -20,6 +20,7 @@ from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
+from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web.middleware import authorise
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
@@ -68,6 +69,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
+    "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
 }

@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.mail import Mail
+from fluxbase.config.outbound import Outbound
 from fluxbase.config.rbac import Rbac
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -232,9 +234,11 @@ class Config(Section):
     data: Data = Data()
     auth: Auth = Auth()
     rbac: Rbac = Rbac()
+    mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()
+    outbound: Outbound = Outbound()
     metrics: Metrics = Metrics()
     log: Log = Log()
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")
