@@ -41,7 +41,12 @@ def test_dynamic_sql_is_only_written_where_sql_lives() -> None:
     found: list[str] = []
     for path in SOURCE.rglob("*.py"):
         relative = path.relative_to(SOURCE)
-        if relative.parts[0] in allowed or path.stem == "store" or path.stem.endswith("_store") or relative.as_posix().startswith("data/compile"):
+        if (
+            relative.parts[0] in allowed
+            or path.stem == "store"
+            or path.stem.endswith("_store")
+            or relative.as_posix().startswith("data/compile")
+        ):
             continue
         tree = ast.parse(path.read_text())
         docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
