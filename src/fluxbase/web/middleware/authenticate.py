@@ -122,7 +122,8 @@ class Authenticate:
             context = context_of(scope)
             is_public = context.route is not None and context.route.access is Access.PUBLIC
             raw = [] if is_public else self._credentials(context.headers)
-            context.principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
+            principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
+            context.principal = self._granted(principal)
         await self._app(scope, receive, send)
 
     def _anonymous(self, context: RequestContext) -> Principal:
@@ -148,11 +149,7 @@ class Authenticate:
             raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")
         if context.tenant is not None and found[0].tenant != context.tenant.id:
             raise unknown_tenant()  # the same answer as for a tenant that is not there
-<<<<<<< HEAD
-        context.principal = None if first is None else self._granted(first)
-=======
         return found[0]
->>>>>>> main
 
     def _known_tenant(self, text: str, named: Tenant | None) -> Tenant | None:
         """Whose key must verify the credential: the tenant its key prefix or key id names. Says nothing yet about its truth."""
