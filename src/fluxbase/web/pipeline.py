@@ -14,6 +14,7 @@ from fluxbase.web.disconnect import until_gone
 from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
 from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
+from fluxbase.web.middleware.admit import Admission, Admit
 from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, Authorise, TenantCandidate, credentials_of
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
 from fluxbase.web.middleware.cors import Cors
@@ -45,6 +46,8 @@ class Parts:
     authenticator: Authenticator
     limiter: AddressLimiter
     access_sink: AccessSink
+    admission: Admission | None = None
+    """Who says what is revoked; None where nothing of ours issues sessions (a database served as it is)."""
     credentials: Credentials = credentials_of
     """Where credentials stand in a request."""
     renderer: Renderer = render
@@ -71,6 +74,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials)),
         ("Authorise", lambda app: Authorise(app, parts.registry)),
+        ("Admit", lambda app: app if parts.admission is None else Admit(app, parts.admission, parts.registry)),
     ]
 
 

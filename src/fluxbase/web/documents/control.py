@@ -70,7 +70,7 @@ RESPONSES: Json = {name: _response(name) for name in ERROR_SCHEMAS}
 
 def may_use(access: Access, principal: Principal, instance: TenantId) -> bool:
     """Whether a route is shown to a caller: administrators see all that concerns them."""
-    if access in (Access.PUBLIC, Access.OPTIONAL):
+    if access in (Access.PUBLIC, Access.ENTRY, Access.OPTIONAL):
         return True
     if access is Access.USER and principal.user_id is not None:
         return True
@@ -122,6 +122,8 @@ def security_of(access: Access) -> list[dict[str, list[str]]]:
     """Security requirements of a route; ``{}`` means that none is needed."""
     if access in (Access.PUBLIC, Access.LOOPBACK):
         return []
+    if access is Access.ENTRY:
+        return [{"apikey": []}, {}]
     return [*_CREDENTIALS, {}] if access is Access.OPTIONAL else _CREDENTIALS
 
 

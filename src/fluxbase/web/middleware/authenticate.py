@@ -116,8 +116,13 @@ class Authenticate:
         await self._app(scope, receive, send)
 
     async def _identify(self, context: RequestContext) -> None:
-        is_public = context.route is not None and context.route.access is Access.PUBLIC
-        raw = [] if is_public else self._credentials(context.headers)
+        access = None if context.route is None else context.route.access
+        if access is Access.PUBLIC:
+            raw: list[str] = []
+        elif access is Access.ENTRY:
+            raw = [] if (key := context.headers.get(b"apikey")) is None else [key.decode("latin-1")]
+        else:
+            raw = self._credentials(context.headers)
         if not raw:
             named = context.tenant or self._registry.default
             context.principal = _as_seen_by(named, self._authenticator.anonymous(named.id))
@@ -164,7 +169,7 @@ class Authorise:
         if scope["type"] != "lifespan":
             context = context_of(scope)
             access = context.route.access if context.route else Access.SERVICE
-            if access is not Access.OPTIONAL and access is not Access.PUBLIC:
+            if access not in (Access.OPTIONAL, Access.PUBLIC, Access.ENTRY):
                 self._check(access, context)
         await self._app(scope, receive, send)
 
