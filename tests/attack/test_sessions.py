@@ -45,13 +45,13 @@ def test_sign_out_acts_on_the_next_request(notes: Server, scope: str, left: list
         assert refresh(notes, account.refresh).status_code == expected
 
 
-@pytest.mark.twin("pipeline:Admit")
-def test_twin_without_the_line_lets_an_ended_session_on(twin: Server) -> None:
-    """Without it a token whose user signed out everywhere still ends sessions and changes the account's neighbours."""
+@pytest.mark.twin("control-plane:standing")
+def test_twin_that_does_not_ask_lets_an_ended_session_on(twin: Server) -> None:
+    """Without the question a token whose user signed out everywhere still ends sessions and changes the account's neighbours."""
     account = sign_up(twin)
     other = account.again()
     assert twin.post("/api/v1/auth/signout?scope=others", key=account.access).status_code == 200
     path = "/api/v1/auth/signout?scope=global"
     assert twin.post(path, key=other.access).status_code == 401
-    assert twin.post(path, key=other.access, headers={"x-twin-without": "Admit"}).status_code == 200
+    assert twin.post(path, key=other.access, headers={"x-twin-without": "control-plane:standing"}).status_code == 200
     assert account.user().status_code == 401

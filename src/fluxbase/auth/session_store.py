@@ -155,16 +155,6 @@ async def allow_user(tx: SystemTx, user: UserId, *, prefix: str) -> None:
     await tx.fetch("delete from auth.denylist where key = $1::text returning key", f"{prefix}user:{user}")
 
 
-async def select_denied(tx: SystemTx, deny_keys: Sequence[str]) -> tuple[str | None, bool]:
-    """Which of the keys is denied, if any, and whether the database is frozen."""
-    rows = await tx.fetch(
-        """select (select d.key from auth.denylist d where d.key = any ($1::text[]) order by d.key like 'frozen:%' desc limit 1),
-                  e.is_frozen from fluxbase.epoch e""",
-        list(deny_keys),
-    )
-    return rows[0][0], bool(rows[0][1])
-
-
 async def remove_expired(tx: SystemTx) -> None:
     """Forget what can do nothing any more: sessions with their tokens, and what was denied until a time that has come."""
     await tx.fetch("delete from auth.denylist where expires_at < now() - interval '1 hour' returning key")

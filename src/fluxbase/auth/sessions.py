@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import SessionId, UserId
-    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 
@@ -114,11 +113,6 @@ class Sessions:
         """The user's live sessions."""
         async with self._transactions(tenant, reason="list the sessions of a user") as tx:
             return await session_store.list_sessions(tx, tenant.id, user)
-
-    async def denied(self, tenant: Tenant, principal: Principal) -> tuple[str | None, bool]:
-        """What is denied of a verified caller, and whether his database is frozen: asked before every request of the control plane."""
-        async with self._transactions(tenant, reason="is the caller revoked") as tx:
-            return await session_store.select_denied(tx, principal.deny_keys)
 
     async def _end(self, tx: SystemTx, tenant: Tenant, user: UserId, reason: str, **which: SessionId) -> int:
         seconds = self._settings.access_token_seconds + self._settings.leeway_seconds

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from fluxbase.config.auth import Auth
+from fluxbase.config.outbound import Outbound
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
@@ -224,6 +225,7 @@ class Config(Section):
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()
+    outbound: Outbound = Outbound()
     metrics: Metrics = Metrics()
     log: Log = Log()
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")

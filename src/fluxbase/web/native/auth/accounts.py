@@ -79,17 +79,19 @@ class NativeAccounts:
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen."""
-        control.add("POST", f"{ROOT}/signup", self.sign_up, access=Access.ENTRY, limit=SIGN_UP, name="auth.signup")
-        control.add("POST", f"{ROOT}/signin", self.sign_in, access=Access.ENTRY, limit=SIGN_IN, name="auth.signin")
-        control.add("POST", f"{ROOT}/signin/anonymous", self.sign_in_anonymously, access=Access.ENTRY, limit=SIGN_UP, name="auth.anonymous")
-        control.add("POST", f"{ROOT}/refresh", self.refresh, access=Access.ENTRY, limit=REFRESH, name="auth.refresh")
-        control.add("POST", f"{ROOT}/signout", self.sign_out, access=Access.USER, limit=CONTROL_PLANE, name="auth.signout")
-        control.add("GET", f"{ROOT}/user", self.user, access=Access.USER, limit=CONTROL_PLANE, name="auth.user")
-        control.add("PATCH", f"{ROOT}/user", self.update, access=Access.USER, limit=CONTROL_PLANE, name="auth.user_update")
-        control.add("GET", f"{ROOT}/sessions", self.sessions, access=Access.USER, limit=CONTROL_PLANE, name="auth.sessions")
-        control.add(
-            "DELETE", f"{ROOT}/sessions/{{session}}", self.end_session, access=Access.USER, limit=CONTROL_PLANE, name="auth.session_end"
-        )
+        for method, path, endpoint, access, limit, permission in (
+            ("POST", "/signup", self.sign_up, Access.ENTRY, SIGN_UP, "auth:session:begin"),
+            ("POST", "/signin", self.sign_in, Access.ENTRY, SIGN_IN, "auth:session:begin"),
+            ("POST", "/signin/anonymous", self.sign_in_anonymously, Access.ENTRY, SIGN_UP, "auth:session:begin"),
+            ("POST", "/refresh", self.refresh, Access.ENTRY, REFRESH, "auth:session:begin"),
+            ("POST", "/signout", self.sign_out, Access.USER, CONTROL_PLANE, "auth:account:write"),
+            ("GET", "/user", self.user, Access.USER, CONTROL_PLANE, "auth:account:read"),
+            ("PATCH", "/user", self.update, Access.USER, CONTROL_PLANE, "auth:account:write"),
+            ("GET", "/sessions", self.sessions, Access.USER, CONTROL_PLANE, "auth:account:read"),
+            ("DELETE", "/sessions/{session}", self.end_session, Access.USER, CONTROL_PLANE, "auth:account:write"),
+        ):
+            name = f"auth{path.replace('/', '.')}.{method.lower()}"
+            control.add(method, f"{ROOT}{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
 
     async def sign_up(self, body: SignUpBody, request: Request) -> JSONResponse:
         """201 with a session, or with the user alone where the address must be confirmed first."""

@@ -76,13 +76,17 @@ class GoTrueAccounts:
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen."""
-        control.add("POST", "/auth/v1/signup", self.sign_up, access=Access.ENTRY, limit=SIGN_UP, name="gotrue.signup")
-        control.add("POST", "/auth/v1/token", self.token, access=Access.ENTRY, limit=SIGN_IN, name="gotrue.token")
-        control.add("GET", "/auth/v1/user", self.user, access=Access.USER, limit=CONTROL_PLANE, name="gotrue.user")
-        control.add("PUT", "/auth/v1/user", self.update, access=Access.USER, limit=CONTROL_PLANE, name="gotrue.user_update")
-        control.add("POST", "/auth/v1/logout", self.sign_out, access=Access.USER, limit=CONTROL_PLANE, name="gotrue.logout")
-        control.add("GET", "/auth/v1/settings", self.settings, access=Access.ENTRY, limit=PROBE, name="gotrue.settings")
-        control.add("GET", "/auth/v1/health", self.health, access=Access.PUBLIC, limit=PROBE, name="gotrue.health")
+        for method, path, endpoint, access, limit, permission in (
+            ("POST", "signup", self.sign_up, Access.ENTRY, SIGN_UP, "auth:session:begin"),
+            ("POST", "token", self.token, Access.ENTRY, SIGN_IN, "auth:session:begin"),
+            ("GET", "user", self.user, Access.USER, CONTROL_PLANE, "auth:account:read"),
+            ("PUT", "user", self.update, Access.USER, CONTROL_PLANE, "auth:account:write"),
+            ("POST", "logout", self.sign_out, Access.USER, CONTROL_PLANE, "auth:account:write"),
+            ("GET", "settings", self.settings, Access.ENTRY, PROBE, "auth:settings:read"),
+            ("GET", "health", self.health, Access.PUBLIC, PROBE, ""),
+        ):
+            name = f"gotrue.{path}.{method.lower()}"
+            control.add(method, f"/auth/v1/{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
 
     async def sign_up(self, body: SignUpBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """The session, or the bare user where the address must be confirmed first."""
