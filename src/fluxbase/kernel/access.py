@@ -9,6 +9,9 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     """Everybody; Authorization is not even read."""
+    ENTRY = "entry"
+    """The ways in, for everybody: ``apikey`` says whose and must be good; Authorization is not read, so that an expired
+    token is no obstacle to a new one."""
     OPTIONAL = "optional"
     """A credential decides the role, none means ``anon``, a bad one is 401."""
     CREDENTIAL = "credential"
