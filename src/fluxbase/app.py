@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.audit.refusals import Refusals
 from fluxbase.audit.store import record
 from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
@@ -29,7 +30,7 @@ from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, adm
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.parts.accounts import account_parts, register_accounts
-from fluxbase.parts.limits import rate_limiter, validated_rules
+from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -117,6 +118,8 @@ class Program(Worker):
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
         self.limits = rate_limiter(self)
+        self.kept_out = blocklist(self)
+        self.refusals = Refusals(self.sessions, lambda number: self.metrics.note("audit_dropped", number))
         self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
@@ -297,6 +300,7 @@ class Program(Worker):
             self.registry,
             self.verifier,
             self.limits,
+            self.kept_out,
             AccessSink(self),
             standing=self._standing,
             granted=self.grants.apply,
@@ -318,7 +322,13 @@ class Program(Worker):
 
     async def listen(self) -> None:
         """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
-        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), self.mail.run())
+        await asyncio.gather(
+            self._hear(), self._watch_roles(), self._watch_catalogue(), watch_blocklist(self), self._record_refusals(), self.mail.run()
+        )
+
+    async def _record_refusals(self) -> None:
+        if self.refusals is not None:
+            await self.refusals.run()
 
     async def close(self) -> None:
         """End connections and background work."""
