@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from fluxbase.config.mail import Mail
 from fluxbase.config.auth import Auth
+from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema

@@ -58,6 +58,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
         Permission("auth:account:read", USERS, "One's own account and sessions."),
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
+        Permission("auth:links:create", OWNERS, "Invite, and make links that sign somebody in.", "auth:write"),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
