@@ -101,8 +101,8 @@ class GoTrueMailed:
             ("GET", "verify", self.page, Access.PUBLIC, CONTROL_PLANE, ""),
             ("POST", "verify", self.verify, Access.ENTRY, CONFIRM, "auth:session:begin"),
             ("GET", "reauthenticate", self.reauthenticate, Access.USER, RECOVERY, "auth:account:write"),
-            ("POST", "invite", self.invite, Access.SERVICE, ADMIN, "auth:links:create"),
-            ("POST", "admin/generate_link", self.generate_link, Access.SERVICE, ADMIN, "auth:links:create"),
+            ("POST", "invite", self.invite, Access.SERVICE, ADMIN, "auth:users:write"),
+            ("POST", "admin/generate_link", self.generate_link, Access.SERVICE, ADMIN, "auth:users:write"),
         ):
             name = f"gotrue.{path}.{method.lower()}"
             control.add(method, f"/auth/v1/{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
