@@ -23,6 +23,7 @@ from pydantic import (
 from fluxbase.config.auth import Auth
 from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
+from fluxbase.config.rbac import Rbac
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
@@ -223,6 +224,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()
