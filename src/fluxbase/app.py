@@ -28,6 +28,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, register_accounts
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
@@ -273,7 +274,8 @@ class Program(Worker):
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
         TenantRoutes(self.tenants).register(control)
-        register_accounts(self, control)
+        gotrue = register_accounts(self, control)
+        register_account_mails(self, control, gotrue)
         register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
