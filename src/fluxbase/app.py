@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fluxbase.db.executor import Executor
     from fluxbase.db.pool import Pools
     from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.kernel.secret import Secret
     from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.tenancy.registry import Key
@@ -268,7 +269,16 @@ class Program(Worker):
         from fluxbase.web.routing import RouteTable
 
         table = RouteTable(self.routes())
-        return build(Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self)), without)
+        parts = Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self), standing=self._standing)
+        return build(parts, without)
+
+    async def _standing(self, principal: Principal, deadline: float) -> Principal:
+        """Ask ``fluxbase.admit`` as the caller: a route of the control plane runs nothing as him."""
+        from fluxbase.db.executor import Mode, RequestSettings
+
+        settings = RequestSettings("GET", "/", "{}", "{}", "")
+        await self.executor.run(principal, settings, "select 1", (), mode=Mode.PLAIN_READ, deadline=deadline)
+        return principal
 
     async def shutdown(self) -> None:
         """Finish; functions in the background are recorded as cancelled first."""

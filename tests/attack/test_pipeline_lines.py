@@ -200,3 +200,11 @@ def test_twin_without_the_line_fails(probed: Server, line: str) -> None:
     """The same check fails when only this line is removed."""
     with pytest.raises((AssertionError, KeyError, httpx.HTTPError, StopIteration, ValueError)):
         CHECKS[line](probed, {"x-twin-without": line})
+
+
+def test_an_undeclared_exception_in_the_rest_dialect(probed: Server) -> None:
+    """1.10: 500 PGRSTX00 in PostgREST's shape with a constant text."""
+    answer = _get(probed, "/rest/v1/anything", {"x-twin-without": "Route,Authorise"})
+    assert (answer.status_code, answer.json()["code"]) == (500, "PGRSTX00")
+    assert answer.headers["proxy-status"] == "PostgREST; error=PGRSTX00"
+    assert answer.json()["message"] == "Something went wrong on our side. The request id leads to the log entry."

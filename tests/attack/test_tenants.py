@@ -322,3 +322,16 @@ def test_a_dropped_row_tenant_leaves_no_row(own_server: Server, rows: tuple[Tena
     assert omega.sql("select count(*) from notes where id = 77") == [(0,)]
     assert rows[0].sql("select count(*) from notes") == [(2,)]
     assert rows[0].sql(f"select count(*) from auth.keys where tenant_id = '{omega.id}'") == [(0,)]
+
+
+def test_a_row_tenants_table_made_without_tenant_id_is_written_as_its_own(rows: tuple[TenantHandle, TenantHandle]) -> None:
+    """contract-native 2.5: the column is there before the statement ends, so a write is 201 and the row stays with its tenant."""
+    gamma, delta = rows
+    gamma.sql(
+        "set role fluxbase_owner; create table if not exists plain (id int primary key); create policy p on plain using (true) with check (true)"
+    )
+    for attempt in range(2):
+        answer = gamma.server.post("/api/v1/tables/plain", key=str(gamma.keys["anon_key"]), json={"id": attempt})
+        assert (answer.status_code, answer.json()["tenant_id"]) == (201, gamma.id)
+    assert delta.server.get("/api/v1/tables/plain", key=str(delta.keys["anon_key"])).json() == []
+    gamma.sql("set role fluxbase_owner; drop table plain")

@@ -409,8 +409,8 @@ DIFFERS: dict[tuple[str, str], str] = {
     ("2.5", "operators: vec_l2, vec_cos, vec_ip"): "As a filter they take a greatest distance: a bare distance is no condition. To sort by distance use order.",
     ("2.5", "unknown parameters without a dot are ignored"): "On PATCH and DELETE nothing is ignored, and the bare name of a column is 400: a mistyped filter must not widen a change.",
     ("2.5", "Prefer: missing=default"): "A key that a row leaves out takes the column's default, as on /rest/v1; columns that no row names are not touched on conflict.",
-    ("2.5", "a table without tenant_id in another tenant: 403"): "A tenant has a database of its own, so every table in it is the tenant's and needs no tenant_id.",
-    ("1.10", "PGRST300"): "A secret always exists: Fluxbase makes its keys at the first start.",
+    ("2.5", "a table without tenant_id in another tenant: 403"): "There is no such table: a tenant has a database of its own, and where tenants share one each table has a tenant_id at birth.",
+    ("1.10", "PGRST300"): "Only over a database served as it is: a managed instance makes its keys at the first start.",
 }  # fmt: skip
 """Where the answer differs on purpose, and why; the case shows our answer."""
 
@@ -455,5 +455,17 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("1.11", "reload: settings of the role in the database"): "tests/contract/byo/test_settings.py::test_settings_in_the_database_and_reload",
     ("1.11", "Server-Timing when enabled"): "tests/contract/byo/test_tokens.py::test_server_timing",
     ("1.11", "CORS preflight"): "tests/attack/test_pipeline_lines.py::test_line_holds",
+    ("1.11", "CORS: origins of the list with credentials"): "tests/contract/byo/test_tokens.py::test_cors_of_listed_origins",
+    ("1.10", "PGRST001"): "tests/contract/rest/test_errors.py::test_a_connection_that_ends_under_a_request",
+    ("1.10", "PGRST002"): "tests/process/test_database_away.py::test_a_schema_that_cannot_be_read_is_503",
+    ("1.10", "PGRST300"): "tests/contract/byo/test_tokens.py::test_without_a_secret_a_token_is_a_mistake_of_the_server",
+    ("1.10", "PGRSTX00"): "tests/attack/test_pipeline_lines.py::test_an_undeclared_exception_in_the_rest_dialect",
+    ("2.5", "operators: st_* with GeoJSON"): "tests/process/test_postgis.py::test_postgis",
+    ("2.5", "operators: st_dwithin, st_distance"): "tests/process/test_postgis.py::test_postgis",
+    ("2.5", "GeoJSON: written and read as objects"): "tests/process/test_postgis.py::test_postgis",
+    ("2.5", "GeoJSON: an object without coordinates is 400"): "tests/process/test_postgis.py::test_postgis",
+    ("2.5", "a table without tenant_id in another tenant: 403"):
+        "tests/attack/test_tenants.py::test_a_row_tenants_table_made_without_tenant_id_is_written_as_its_own",
+    ("2.5", "tables: the list of what the role may use"): "tests/contract/native/test_rpc.py::test_tables_lists_what_the_role_may_use",
 }  # fmt: skip
 """Sentences that a literal exchange alone cannot show (other settings, a whole document, a second connection), and their test."""

@@ -8,18 +8,28 @@ from __future__ import annotations
 import ast
 import json
 import sys
+import tempfile
+import uuid
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic.fields import FieldInfo
 
+from fluxbase.app import Program
 from fluxbase.config import Config, settings, variable_of
 from fluxbase.db.doctor import Fix, lints
 from fluxbase.kernel import errors
+from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.kernel.ids import DatabaseName, TenantId
+from fluxbase.kernel.permissions import ANY_KIND, PERMISSIONS
 from fluxbase.kernel.secret import Secret
+from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.web import errors as web_errors
 from tests.meta.compatibility import compatibility
+
+if TYPE_CHECKING:
+    from fluxbase.web.routing import Route
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "<!-- Written by `make docs` from the code: change it there. -->"
@@ -195,7 +205,59 @@ def doctor_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def running_routes() -> list[Route]:
+    """The routes of the shipped program, as it would register them; no database is asked."""
+    with tempfile.TemporaryDirectory(prefix="fbr-") as folder:
+        program = Program(Config.model_validate({"data_dir": folder, "database": {"url": Secret("postgresql://nobody@127.0.0.1:1/none")}}))
+        program.registry = TenantRegistry(Tenant(TenantId(str(uuid.UUID(int=0))), "default", DatabaseName("none")), _no_tenant)
+        program.build_data_plane()
+        return program.routes()
+
+
+async def _no_tenant(_: object, __: str) -> None:
+    return None
+
+
+def permission_page() -> str:
+    """docs/permissions.md: every permission, and every route with who may use it, with what, how often."""
+    lines = [
+        "# Permissions", "", NOTE, "",
+        "A route says who may use it (`access`), what is done there (`permission`), and how often (`limit`). The permission says with which kinds of credential;",
+        "a key with scopes needs the scope beside it, or `*`. A user of a tenant administers what the roles he has there hold, tenant-wide: `*` in a held",
+        "permission stands for any one part (`tenants:*:read`). How roles, organisations and teams are made, and how policies ask for them: [rbac](rbac.md);",
+        "keys and their scopes: [keys](keys.md).", "",
+        "## Access", "", "| access | who |", "| --- | --- |",
+        *(f"| `{access.value}` | {about} |" for access, about in ACCESS_WORDS.items()),
+        "", "## Permissions", "", "| permission | scope of a key | credentials | what |", "| --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for item in PERMISSIONS.values():
+        kinds = "any" if item.kinds == ANY_KIND else ", ".join(sorted(f"`{kind}`" for kind in item.kinds))
+        lines.append(f"| `{item.name}` | {f'`{item.scope}`' if item.scope else '`*`'} | {kinds} | {item.about} |")
+    lines += ["", "## Routes", "", "| route | access | permission | limit |", "| --- | --- | --- | --- |"]
+    for item in sorted(running_routes(), key=lambda route: route.pattern):
+        by_name: dict[str, list[str]] = {}
+        for method in sorted(item.methods - {"HEAD", "OPTIONS"} or item.methods):
+            named = item.permissions[method]
+            by_name.setdefault(named.name if named else "", []).append(method)
+        for name, methods in by_name.items():
+            permission = f"`{name}`" if name else ""
+            lines.append(f"| {' '.join(methods)} `{item.pattern}` | `{item.access.value}` | {permission} | `{item.limit.name}` |")
+    return "\n".join([*lines, ""])
+
+
+ACCESS_WORDS = {
+    Access.PUBLIC: "everybody; a credential is not even read",
+    Access.OPTIONAL: "everybody; a credential decides the role, none is `anon`, a bad one is 401",
+    Access.CREDENTIAL: "any credential, the anon key too",
+    Access.USER: "a signed-in user",
+    Access.SERVICE: "an administrator of the tenant: its service key, a user whose roles hold the permission, a platform administrator of it",
+    Access.INSTANCE: "an administrator of all tenants: the service key of the default one, an `instance_admin`",
+    Access.PLATFORM: "a platform administrator, about the own account",
+    Access.LOOPBACK: "callers on the same machine",
+}
+
 PAGES = {
+    "docs/permissions.md": permission_page,
     "docs/doctor.md": doctor_page,
     "docs/configuration.md": configuration,
     "docs/errors.md": error_page,

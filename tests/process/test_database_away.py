@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 from fluxbase.db.cluster import Cluster
 from tests.process.conftest import Start
@@ -96,3 +97,20 @@ def test_a_stopped_worker_of_postgresql_does_not_hang_a_request(start: Start) ->
     assert any(status in (503, 504) for _, status, _, _ in answers)
     assert max(took for *_, took in answers) < 5
     assert all(status == 200 for moment, status, _, _ in answers if moment > 8)
+
+
+def test_a_schema_that_cannot_be_read_is_503(start: Start) -> None:
+    """1.10: a changed schema whose catalogue is locked: 503 PGRST002 within the deadline, and service by itself afterwards."""
+    server = start(env={"FLUXBASE_SERVER_REQUEST_TIMEOUT_SECONDS": "1.5"})
+    server.sql(SCHEMA)
+    assert server.get(PATHS[0]).status_code == 200
+    info = Cluster(server.data_dir).info()
+    conninfo = info.conninfo(info.superuser, info.superuser_password, "fluxbase")
+    server.sql("create table public.newer (id int primary key)")
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("lock pg_catalog.pg_attrdef in access exclusive mode")
+        answer = server.get(PATHS[0])
+        assert (answer.status_code, answer.json()["code"]) == (503, "PGRST002")
+        assert answer.headers["proxy-status"] == "PostgREST; error=PGRST002"
+        connection.rollback()
+    assert server.get(PATHS[0]).status_code == 200

@@ -20,6 +20,8 @@ from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
+from fluxbase.outbound.addresses import AddressRule
+from fluxbase.web.middleware import authorise
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -57,13 +59,19 @@ def _renews_nothing(_: Any) -> Any:
     return refuse
 
 
+async def _checks_nothing(*_: Any) -> None:
+    """Nothing."""
+
+
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
+    "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
+    "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
 }
 """Control → where it is, and what stands there instead while a request names it."""
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import (
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -21,14 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.outbound import Outbound
+from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
-
-
-class Section(BaseModel):
-    """Frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class Server(Section):
@@ -239,6 +234,7 @@ class Config(Section):
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()
+    outbound: Outbound = Outbound()
     metrics: Metrics = Metrics()
     log: Log = Log()
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")

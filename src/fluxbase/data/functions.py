@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from fluxbase.data.nearest import LIST_SCORE, NAME_SCORE, nearest
 from fluxbase.kernel.errors import Ambiguous, NotFound
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ _WHOLE_BODY = {
     "xml": "text/xml",
 }
 _RAW = {"text/plain": "text", "text/xml": "xml", "application/octet-stream": "bytea"}
-_MOST_COMPARED = 2000
 
 
 def find_function(snapshot: Snapshot, schema: str, name: str, names: Collection[str], role: str, *, content_type: str | None) -> Function:
@@ -87,10 +86,9 @@ def _hint(snapshot: Snapshot, schema: str, name: str, arguments: str, role: str)
     overloads = [each for each in snapshot.functions.get((schema, name), ()) if role in each.roles]
     if overloads:
         lists = [f"({', '.join(sorted(a.name for a in each.arguments))})" for each in overloads]
-        close = get_close_matches(arguments[:200], lists, n=1, cutoff=0.33)
-        found = name + close[0] if close else None
+        close = nearest(arguments, lists, LIST_SCORE)
+        found = None if close is None else name + close
     else:
         usable = [n for (s, n), each in snapshot.functions.items() if s == schema and any(role in f.roles for f in each)]
-        close = get_close_matches(name[:64], usable, n=1, cutoff=0.75) if len(usable) <= _MOST_COMPARED else []
-        found = close[0] if close else None
+        found = nearest(name, usable, NAME_SCORE)
     return f"Perhaps you meant to call the function {schema}.{found}" if found else None

@@ -16,9 +16,11 @@ class Access(StrEnum):
     USER = "user"
     """A signed-in user's access token."""
     SERVICE = "service"
-    """The service key or a ``service_role`` token."""
+    """A tenant's administrator: its service key, a user whose role holds the route's permission, a platform administrator."""
     INSTANCE = "instance"
-    """The service key of the default tenant: what concerns every tenant."""
+    """What concerns every tenant: the service key of the default tenant, a platform administrator of the instance."""
+    PLATFORM = "platform"
+    """A platform administrator's own account."""
     LOOPBACK = "loopback"
 
 

@@ -197,6 +197,26 @@ class DeadlineExceeded(FluxbaseError):
     remedy = "Ask for less, add an index, or raise the role's statement timeout."
 
 
+class AddressRefused(InvalidInput):
+    """A URL that leads where our requests may not go (SSRF guard). Only the host that was asked for is told, never an address."""
+
+    code = "address_refused"
+    remedy = "Use a public http(s) address; an administrator can allow a private network with `outbound.allowed_networks`."
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"The address of {host!r} may not be called.")
+
+
+class PeerUnavailable(Unavailable):
+    """Another server (identity provider, captcha, hook) did not answer, or not with what it should."""
+
+    code = "peer_unavailable"
+    remedy = "Try again in a moment. If it lasts, see whether the other server is up and reachable from here; the log has the cause."
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"{host or 'The other server'} did not give a usable answer.")
+
+
 class Internal(FluxbaseError):
     """Ours to mend. Constant body; the detail is in the log under the request id."""
 

@@ -13,6 +13,12 @@ class CredentialKind(StrEnum):
     ACCESS_TOKEN = "access_token"  # noqa: S105 - a kind, not a token
     KEY = "key"
     """anon or service key, as JWT or as its opaque twin."""
+    CLIENT_KEY = "client_key"
+    """``fb_live_…`` or ``fb_test_…``, with scopes."""
+    SERVICE_KEY = "service_key"
+    """A named key made by an administrator; with or without scopes."""
+    PLATFORM_TOKEN = "platform_token"  # noqa: S105
+    """A platform administrator's access token."""
     EXTERNAL_TOKEN = "external_token"  # noqa: S105
     """A JWT of a foreign issuer, in bring-your-own-database mode."""
 
@@ -36,3 +42,9 @@ class Principal:
     credential_id: str | None = None
     expires_at: float | None = None
     """Unix seconds; None when the credential does not end by itself."""
+    scopes: frozenset[str] | None = None
+    """What a key may be used for; None: not limited by scopes."""
+    permissions: frozenset[str] = frozenset()
+    """What the user's roles in the tenant give, tenant-wide."""
+    platform_role: str | None = None
+    """``instance_admin`` or ``tenant_admin``, of a platform administrator only."""

@@ -39,13 +39,17 @@ class ControlPlane:
         self._started_at = time.time()
         self._register()
 
-    def add(self, method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *, access: Access, limit: Limit, name: str) -> None:
-        """Register one endpoint; both keyword arguments are required."""
+    def add(
+        self, method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *, access: Access, limit: Limit, name: str,
+        permission: str = "",
+    ) -> None:  # fmt: skip
+        """Register one endpoint. ``permission`` is a name of kernel/permissions.py; a route for administrators must have one."""
         self.app.add_api_route(path, endpoint, methods=[method], name=name)
         methods = {method, "HEAD"} if method == "GET" else {method}
         if "HEAD" in methods:
             self.app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
-        self.routes.append(route(re.sub(r"\{\w+\}", "{}", path), methods, self.app, access=access, limit=limit, name=name))
+        pattern = re.sub(r"\{\w+\}", "{}", path)
+        self.routes.append(route(pattern, methods, self.app, access=access, limit=limit, name=name, permission=permission))
 
     def _register(self) -> None:
         self.add("GET", "/health", self._health, access=Access.PUBLIC, limit=PROBE, name="health")
@@ -54,7 +58,10 @@ class ControlPlane:
         for path in ("/.well-known/jwks.json", "/auth/v1/.well-known/jwks.json"):
             self.add("GET", path, self._jwks, access=Access.PUBLIC, limit=CONTROL_PLANE, name=f"jwks:{path}")
 
-        self.add("GET", "/api/v1/admin/status", self._status, access=Access.INSTANCE, limit=ADMIN, name="admin.status")
+        self.add(
+            "GET", "/api/v1/admin/status", self._status, access=Access.INSTANCE, limit=ADMIN, name="admin.status",
+            permission="instance:status:read",
+        )  # fmt: skip
 
     async def _declared(self, request: Request, error: Exception) -> Response:
         """A declared error inside FastAPI, worded by the same renderer as everywhere."""

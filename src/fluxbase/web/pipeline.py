@@ -14,7 +14,8 @@ from fluxbase.web.disconnect import until_gone
 from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
 from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
-from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, Authorise, TenantCandidate, credentials_of
+from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, TenantCandidate, credentials_of
+from fluxbase.web.middleware.authorise import Authorise
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
     from fluxbase.web.errors import Renderer
     from fluxbase.web.middleware.authenticate import Credentials
+    from fluxbase.web.middleware.authorise import Standing
     from fluxbase.web.routing import RouteTable
 
 
@@ -49,6 +51,8 @@ class Parts:
     """Where credentials stand in a request."""
     renderer: Renderer = render
     """How a declared error is worded on the wire."""
+    standing: Standing | None = None
+    """Whether a caller of the control plane is still one."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -70,7 +74,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials)),
-        ("Authorise", lambda app: Authorise(app, parts.registry)),
+        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
     ]
 
 

@@ -1,7 +1,8 @@
 """Routes and the pure match from method and path to a route.
 
 A route cannot be written without saying who may call it (``access=``) and how often (``limit=``): both are
-required keyword arguments, and a test walks the table (DESIGN invariant 8).
+required keyword arguments, and a test walks the table (DESIGN invariant 8). What is done there (``permission=``) decides with which kind
+of credential it may be done (``kernel/permissions.py``).
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.errors import MethodNotAllowed, UnknownRoute
+from fluxbase.kernel.permissions import Permission, permission_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fluxbase.kernel.access import Access, Limit
     from fluxbase.web.context import App
 
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+ROWS = {verb: f"tables:rows:{'read' if verb in {'GET', 'HEAD', 'OPTIONS'} else 'write'}" for verb in ANY_METHOD}
+"""What each method does to a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Route:
     body_limit_bytes: int
     name: str
     is_data_plane: bool
+    permissions: dict[str, Permission | None]
+    """By method."""
 
 
 def route(
@@ -44,9 +50,13 @@ def route(
     body_limit_bytes: int = 65_536,
     name: str = "",
     is_data_plane: bool = False,
+    permission: str | Mapping[str, str] = "",
 ) -> Route:
-    """Declare a route; ``access`` and ``limit`` have no default on purpose."""
-    return Route(pattern, frozenset(methods), handler, access, limit, body_limit_bytes, name or pattern, is_data_plane)
+    """Declare a route; ``access`` and ``limit`` have no default on purpose. ``permission``: a name, or one for each method."""
+    verbs = frozenset(methods)
+    names = dict.fromkeys(verbs, permission) if isinstance(permission, str) else {verb: permission[verb] for verb in verbs}
+    permissions = {verb: permission_of(named) for verb, named in names.items()}
+    return Route(pattern, verbs, handler, access, limit, body_limit_bytes, name or pattern, is_data_plane, permissions)
 
 
 class _Node:

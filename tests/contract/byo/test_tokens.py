@@ -101,6 +101,7 @@ def strict(library: Library) -> Iterator[Server]:
         FLUXBASE_EXTERNAL_SECRET_KEY=OPAQUE_SECRET,
         FLUXBASE_EXTERNAL_SERVICE_ROLE="web_user",
         FLUXBASE_EXTERNAL_SERVER_TIMING="true",
+        FLUXBASE_SERVER_CORS_ORIGINS='["https://library.example"]',
     ) as server:
         yield server
 
@@ -158,3 +159,30 @@ def test_public_key_as_hmac_secret_is_refused(strict: Server) -> None:
             header = {"alg": "HS256", "typ": "JWT"} | ({"kid": kid} if kid else {})
             token = sign(CLAIMS, secret=public.decode(), header=header)
             assert whoami(strict, token)[0] == 401
+
+
+def test_without_a_secret_a_token_is_a_mistake_of_the_server(library: Library) -> None:
+    """1.10: a token that nothing could verify is 500 PGRST300; anonymous reading goes on."""
+    with library.serve(FLUXBASE_EXTERNAL_JWT_SECRET="") as server:
+        answer = server.request("GET", "/rest/v1/books", key=sign({"role": "web_user"}))
+        assert (answer.status_code, answer.text) == (
+            500, '{"code":"PGRST300","details":null,"hint":null,"message":"Server lacks JWT secret"}',
+        )  # fmt: skip
+        assert answer.headers["proxy-status"] == "PostgREST; error=PGRST300"
+        assert server.request("GET", "/rest/v1/books", key=None).status_code == 200
+
+
+def test_cors_of_listed_origins(strict: Server) -> None:
+    """1.11: an origin of the list is echoed with credentials, preflight included; another one gets no header."""
+    listed = {"origin": "https://library.example"}
+    answer = strict.request("GET", "/health", key=None, headers=listed)
+    assert answer.headers["access-control-allow-origin"] == "https://library.example"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    asked = {"access-control-request-method": "PATCH", "access-control-request-headers": "authorization"}
+    preflight = strict.request("OPTIONS", "/rest/v1/books", key=None, headers=listed | asked)
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "https://library.example")
+    assert preflight.headers["access-control-max-age"] == "86400"
+    for origin in ("https://evil.example", "https://library.example.evil.example", "http://library.example", "null"):
+        other = strict.request("OPTIONS", "/rest/v1/books", key=None, headers={"origin": origin} | asked)
+        assert "access-control-allow-origin" not in other.headers
+        assert "access-control-allow-credentials" not in other.headers

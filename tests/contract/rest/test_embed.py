@@ -133,7 +133,8 @@ CASES = (
             "Searched for a foreign key relationship between 'films' and 'director' in the schema 'public', but no matches were found.",
             "Perhaps you meant 'directors' instead of 'director'."),
     refused(NONE_FOUND, "/films?select=id,pages(id)", "PGRST200", "Could not find a relationship between 'films' and 'pages' in the schema cache",
-            "Searched for a foreign key relationship between 'films' and 'pages' in the schema 'public', but no matches were found."),
+            "Searched for a foreign key relationship between 'films' and 'pages' in the schema 'public', but no matches were found.",
+            "Perhaps you meant 'posters' instead of 'pages'."),
     refused(NONE_FOUND, "/films?select=id,directors!born(name)", "PGRST200",
             "Could not find a relationship between 'films' and 'directors' in the schema cache",
             "Searched for a foreign key relationship between 'films' and 'directors' using the hint 'born' in the schema 'public', "

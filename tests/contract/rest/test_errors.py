@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -167,3 +169,24 @@ def test_compressed_bodies_are_refused(contract: Server) -> None:
     answer = send(contract, 'POST /accounts\nContent-Encoding: gzip\n\n{"id": 10}')
     assert answer.status == 415
     assert send(contract, "GET /accounts?id=eq.10").json == []
+
+
+def test_a_connection_that_ends_under_a_request(contract: Server) -> None:
+    """1.10: PostgreSQL ends the backend of a running write: 503 PGRST001, and the write is not repeated."""
+    contract.sql(
+        "create table if not exists public.calls (at timestamptz default now()); truncate calls; "
+        "create or replace function public.slow_write() returns void language plpgsql security definer set search_path = public as "
+        "$$ begin insert into calls default values; perform pg_sleep(20); end $$; grant execute on function public.slow_write() to anon"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(send, contract, "POST /rpc/slow_write\n\n{}")
+        running = "from pg_stat_activity where query like '%slow_write%' and state = 'active' and pid <> pg_backend_pid()"
+        ends_at = time.monotonic() + 15
+        while contract.root_sql(f"select count(*) {running}") == [(0,)] and time.monotonic() < ends_at:
+            time.sleep(0.05)
+        assert contract.root_sql(f"select pg_terminate_backend(pid) {running}") == [(True,)]
+        got = answer.result(20)
+    assert got.status == 503
+    assert got.json["code"] == "PGRST001"
+    assert got.headers["proxy-status"] == "PostgREST; error=PGRST001"
+    assert contract.sql("select count(*) from calls") == [(0,)]

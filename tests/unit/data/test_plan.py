@@ -91,4 +91,4 @@ def test_ambiguity_names_only_usable_relationships() -> None:
     with pytest.raises(FluxbaseError) as caught:
         sql("select=films_director_id_fke(id)")
     assert not isinstance(caught.value, Ambiguous)
-    assert caught.value.hint is None
+    assert caught.value.hint == "Perhaps you meant 'directors' instead of 'films_director_id_fke'."

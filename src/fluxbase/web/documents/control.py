@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.kernel.access import Access
-from fluxbase.kernel.ids import SERVICE_ROLE
+from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.kernel.permissions import authorise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,29 +69,29 @@ def _response(name: str) -> Json:
 RESPONSES: Json = {name: _response(name) for name in ERROR_SCHEMAS}
 
 
-def may_use(access: Access, principal: Principal, instance: TenantId) -> bool:
-    """Whether a route is shown to a caller: administrators see all that concerns them."""
-    if access in (Access.PUBLIC, Access.OPTIONAL):
-        return True
-    if access is Access.USER and principal.user_id is not None:
-        return True
-    return principal.role == SERVICE_ROLE and (access is not Access.INSTANCE or principal.tenant == instance)
+def may_use(route: Route, method: str, principal: Principal, instance: TenantId) -> bool:
+    """Whether a route is shown to a caller: exactly when Authorise would let him in."""
+    try:
+        authorise(route.access, route.permissions.get(method), principal, address="", instance=instance)
+    except FluxbaseError:
+        return False
+    return True
 
 
 def control_document(app: FastAPI, routes: Iterable[Route], principal: Principal, instance: TenantId) -> tuple[Json, Json]:
     """Paths and component schemas that FastAPI knows, without the routes the caller may not use."""
     whole: Json = app.openapi()
-    access = {(method, _shape(route.pattern)): route.access for route in routes for method in route.methods}
+    known = {(method, _shape(route.pattern)): route for route in routes for method in route.methods}
     paths: Json = {}
     for path, item in whole.get("paths", {}).items():
         for verb, operation in item.items():
-            needed = access.get((verb.upper(), _shape(path)))
-            if needed is None or not may_use(needed, principal, instance):
+            route = known.get((verb.upper(), _shape(path)))
+            if route is None or not may_use(route, verb.upper(), principal, instance):
                 continue
             shape = "AuthError" if path.startswith("/auth/v1") else "Error"
             responses = {status: answer for status, answer in operation.get("responses", {}).items() if status != "422"}
             paths.setdefault(path, {})[verb] = {
-                "tags": ["server"], **operation, "security": security_of(needed),
+                "tags": ["server"], **operation, "security": security_of(route.access),
                 "responses": {**responses, "default": {"$ref": f"#/components/responses/{shape}"}},
             }  # fmt: skip
     return paths, _used(paths, whole.get("components", {}).get("schemas", {}))

@@ -47,8 +47,18 @@ class DocumentSurface:
     def routes(self) -> list[Route]:
         """The three routes."""
         return [
-            route("/rest/v1", ANY_METHOD, self.root, access=Access.OPTIONAL, limit=DATA_PLANE, name="rest.root"),
-            route("/api/v1/openapi.json", ("GET", "HEAD"), self.openapi, access=Access.OPTIONAL, limit=CONTROL_PLANE, name="openapi"),
+            route(
+                "/rest/v1", ANY_METHOD, self.root, access=Access.OPTIONAL, limit=DATA_PLANE, name="rest.root", permission="docs:schema:read"
+            ),
+            route(
+                "/api/v1/openapi.json",
+                ("GET", "HEAD"),
+                self.openapi,
+                access=Access.OPTIONAL,
+                limit=CONTROL_PLANE,
+                name="openapi",
+                permission="docs:schema:read",
+            ),
             route("/docs", ("GET", "HEAD"), self.page, access=Access.PUBLIC, limit=CONTROL_PLANE, name="docs"),
         ]
 

@@ -1,4 +1,4 @@
-"""TenantCandidate, Authenticate and Authorise: who is asking, for which tenant, and may they use this route.
+"""TenantCandidate and Authenticate: who is asking, for which tenant.
 
 A bad or expired credential is 401, never silently ``anon``. Every credential that is sent must verify, on routes
 that read credentials at all; a route with ``access=public`` does not read them. The tenant comes from the
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import Forbidden, Unauthenticated
-from fluxbase.kernel.ids import SERVICE_ROLE
-from fluxbase.kernel.principal import CredentialKind, Principal
+from fluxbase.kernel.principal import Principal
 from fluxbase.tenancy.locator import locator_of
 from fluxbase.tenancy.registry import unknown_tenant
 from fluxbase.tenancy.shared import narrowed
@@ -151,34 +150,3 @@ class Authenticate:
 
 def _as_seen_by(tenant: Tenant, principal: Principal) -> Principal:
     return narrowed(principal) if tenant.is_shared else principal
-
-
-class Authorise:
-    """The route's ``access`` against the principal. Instance-wide routes want the default tenant's service role."""
-
-    def __init__(self, app: App, registry: TenantRegistry) -> None:
-        self._app = app
-        self._instance = registry.default.id
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            access = context.route.access if context.route else Access.SERVICE
-            if access is not Access.OPTIONAL and access is not Access.PUBLIC:
-                self._check(access, context)
-        await self._app(scope, receive, send)
-
-    def _check(self, access: Access, context: RequestContext) -> None:
-        principal = context.principal
-        if access is Access.LOOPBACK:
-            if context.address not in {"127.0.0.1", "::1"}:
-                raise Forbidden("Only callers on this machine.", code="loopback_only")
-            return
-        if principal is None or principal.credential is CredentialKind.NONE:
-            raise Unauthenticated("A credential is required.", code="missing_credential")
-        if access in (Access.SERVICE, Access.INSTANCE) and principal.role != SERVICE_ROLE:
-            raise Forbidden("The service key is required.", code="service_role_required")
-        if access is Access.INSTANCE and principal.tenant != self._instance:
-            raise Forbidden("Only the instance's own service key may do this.", code="instance_required")
-        if access is Access.USER and principal.user_id is None:
-            raise Forbidden("A signed-in user is required.", code="user_required")

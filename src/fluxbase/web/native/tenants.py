@@ -48,21 +48,23 @@ class TenantRoutes:
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen; literal paths before ``{tenant}``."""
-        control.add("GET", f"{ROOT}/mine", self.mine, access=Access.SERVICE, limit=ADMIN, name="tenants.mine")
-        for method, path, endpoint, name in (
-            ("GET", ROOT, self.list, "tenants.list"),
-            ("GET", f"{ROOT}/deleted", self.deleted, "tenants.deleted"),
-            ("POST", ROOT, self.create, "tenants.create"),
-            ("GET", f"{ROOT}/{{tenant}}", self.get, "tenants.get"),
-            ("PATCH", f"{ROOT}/{{tenant}}", self.update, "tenants.update"),
-            ("DELETE", f"{ROOT}/{{tenant}}", self.delete, "tenants.delete"),
-            ("POST", f"{ROOT}/{{tenant}}/recover", self.recover, "tenants.recover"),
-            ("POST", f"{ROOT}/{{tenant}}/migrate", self.migrate, "tenants.migrate"),
-            ("POST", f"{ROOT}/{{tenant}}/repair", self.repair, "tenants.repair"),
-            ("POST", f"{ROOT}/{{tenant}}/freeze", self.freeze, "tenants.freeze"),
-            ("POST", f"{ROOT}/{{tenant}}/thaw", self.thaw, "tenants.thaw"),
+        control.add(
+            "GET", f"{ROOT}/mine", self.mine, access=Access.SERVICE, limit=ADMIN, name="tenants.mine", permission="tenants:own:read"
+        )
+        for method, path, endpoint, name, action in (
+            ("GET", ROOT, self.list, "tenants.list", "read"),
+            ("GET", f"{ROOT}/deleted", self.deleted, "tenants.deleted", "read"),
+            ("POST", ROOT, self.create, "tenants.create", "create"),
+            ("GET", f"{ROOT}/{{tenant}}", self.get, "tenants.get", "read"),
+            ("PATCH", f"{ROOT}/{{tenant}}", self.update, "tenants.update", "update"),
+            ("DELETE", f"{ROOT}/{{tenant}}", self.delete, "tenants.delete", "delete"),
+            ("POST", f"{ROOT}/{{tenant}}/recover", self.recover, "tenants.recover", "update"),
+            ("POST", f"{ROOT}/{{tenant}}/migrate", self.migrate, "tenants.migrate", "update"),
+            ("POST", f"{ROOT}/{{tenant}}/repair", self.repair, "tenants.repair", "update"),
+            ("POST", f"{ROOT}/{{tenant}}/freeze", self.freeze, "tenants.freeze", "update"),
+            ("POST", f"{ROOT}/{{tenant}}/thaw", self.thaw, "tenants.thaw", "update"),
         ):
-            control.add(method, path, endpoint, access=Access.INSTANCE, limit=ADMIN, name=name)
+            control.add(method, path, endpoint, access=Access.INSTANCE, limit=ADMIN, name=name, permission=f"tenants:tenants:{action}")
 
     async def list(self) -> JSONResponse:
         """Every tenant that is not deleted."""

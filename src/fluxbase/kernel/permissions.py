@@ -1,0 +1,134 @@
+"""What may be done, by which kind of credential: one line a permission, and every route names one (DESIGN invariant 8).
+
+A name is ``area:resource:action``. ``Access`` of a route says who (everybody, a user, a tenant's administrator, the
+instance's); the permission says with what: a kind of credential that is not listed is refused although its owner might,
+and a key with scopes needs the permission's ``scope``. Absent is least: a route without a permission takes plain keys
+and tokens, never a scoped key. A tenant's own roles (``auth.roles``) hold permissions by these names and by names of the
+application's own; ``*`` stands for any one part. docs/permissions.md is written from this table and the running routes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fluxbase.kernel.access import Access
+from fluxbase.kernel.errors import Forbidden, InvalidInput, Unauthenticated
+from fluxbase.kernel.ids import SERVICE_ROLE, TENANT_SERVICE
+from fluxbase.kernel.principal import CredentialKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.principal import Principal
+
+_KIND = CredentialKind
+ANY_KIND = frozenset(CredentialKind)
+PLAIN = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.EXTERNAL_TOKEN})
+"""What a route without a permission takes."""
+USERS = frozenset({_KIND.ACCESS_TOKEN})
+OWNERS = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLATFORM_TOKEN})
+"""Whoever administers a tenant: a user by role, its service key, a platform administrator."""
+INSTANCE = frozenset({_KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLATFORM_TOKEN})
+PLATFORM = frozenset({_KIND.PLATFORM_TOKEN})
+ALL_SCOPES = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One thing that may be done."""
+
+    name: str
+    kinds: frozenset[CredentialKind]
+    about: str
+    scope: str = ""
+    """What a key with scopes must carry; empty: only ``*`` will do."""
+
+
+PERMISSIONS: dict[str, Permission] = {
+    item.name: item
+    for item in (
+        Permission("tables:rows:read", ANY_KIND, "Read rows that a policy shows.", "tables:read"),
+        Permission("tables:rows:write", ANY_KIND, "Write rows that a policy allows.", "tables:write"),
+        Permission("rpc:functions:read", ANY_KIND, "List functions and read one's own executions.", "rpc:read"),
+        Permission("rpc:functions:execute", ANY_KIND, "Call a function that the role may execute.", "rpc:execute"),
+        Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
+        Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
+        Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
+        Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
+        Permission("tenants:tenants:create", INSTANCE, "Make a tenant."),
+        Permission("tenants:tenants:update", INSTANCE, "Rename, migrate, repair, freeze, recover a tenant."),
+        Permission("tenants:tenants:delete", INSTANCE, "Delete a tenant, softly or for good."),
+    )
+}
+_PART = r"(?:[a-z][a-z0-9_-]{0,62}|\*)"
+_NAME = re.compile(rf"{_PART}:{_PART}:{_PART}", re.ASCII)
+
+
+def permission_of(name: str) -> Permission | None:
+    """The permission a route names; None for none. Raises KeyError for a name that is not in the table."""
+    return PERMISSIONS[name] if name else None
+
+
+def check_permission_name(text: str) -> str:
+    """A permission as a role may hold it: ``area:resource:action``, each part a word or ``*``. Raises InvalidInput."""
+    if not _NAME.fullmatch(text):
+        raise InvalidInput("Not a permission.", code="bad_permission", hint="area:resource:action, in lower case; * for any one part.")
+    return text
+
+
+def covers(held: Iterable[str], wanted: str) -> bool:
+    """Whether one of the held permissions is the wanted one; ``*`` in a held one stands for any one part."""
+    parts = wanted.split(":")
+    return any(
+        all(mine in ("*", part) for mine, part in zip(pattern, parts, strict=True))
+        for pattern in (text.split(":") for text in held)
+        if len(pattern) == len(parts)
+    )
+
+
+def authorise(access: Access, permission: Permission | None, principal: Principal | None, *, address: str, instance: TenantId) -> None:
+    """Raises Unauthenticated or Forbidden unless this caller may use a route with this access and permission."""
+    if access is Access.PUBLIC:
+        return
+    if access is Access.LOOPBACK:
+        if address not in {"127.0.0.1", "::1"}:
+            raise Forbidden("Only callers on this machine.", code="loopback_only")
+        return
+    if principal is None or principal.credential is _KIND.NONE:
+        if access is Access.OPTIONAL:
+            return
+        raise Unauthenticated("A credential is required.", code="missing_credential")
+    _check_credential(permission, principal)
+    if access is Access.USER and principal.user_id is None:
+        raise Forbidden("A signed-in user is required.", code="user_required")
+    if access is Access.PLATFORM and principal.platform_role is None:
+        raise Forbidden("A platform administrator is required.", code="platform_required")
+    if access is Access.SERVICE and not (_administers(principal) or (permission and covers(principal.permissions, permission.name))):
+        raise Forbidden("An administrator of the tenant is required.", code="service_role_required")
+    if access is Access.INSTANCE and not _administers_all(principal, instance):
+        raise Forbidden("Only the instance's own administrators may do this.", code="instance_required")
+
+
+def _check_credential(permission: Permission | None, principal: Principal) -> None:
+    kinds = PLAIN if permission is None else permission.kinds
+    if principal.credential not in kinds:
+        raise Forbidden("This kind of credential may not be used here.", code="credential_kind")
+    if principal.scopes is None or ALL_SCOPES in principal.scopes:
+        return
+    scope = "" if permission is None else permission.scope
+    if scope not in principal.scopes:
+        raise Forbidden("The key has not the scope for this.", code="scope_missing", details={"scope": scope or ALL_SCOPES})
+
+
+def _administers(principal: Principal) -> bool:
+    """The whole of the principal's tenant."""
+    return principal.platform_role is not None or principal.role in (SERVICE_ROLE, TENANT_SERVICE)
+
+
+def _administers_all(principal: Principal, instance: TenantId) -> bool:
+    if principal.platform_role is not None:
+        return principal.platform_role == "instance_admin"
+    return principal.role == SERVICE_ROLE and principal.tenant == instance

@@ -1,0 +1,116 @@
+"""``OutboundClient``: what every area uses to call another server. One way out, through the guard.
+
+No cookies, no proxy variables, no credentials but those of the call. Redirects are followed only where the caller asks for
+it, never for a request that carries a body (a redirect must not carry a client secret elsewhere).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import httpx
+import orjson
+
+from fluxbase.kernel.errors import PeerUnavailable
+from fluxbase.outbound.addresses import AddressRule
+from fluxbase.outbound.guard import GuardedTransport, Resolver, resolve
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from fluxbase.config import Config
+
+USER_AGENT = "Fluxbase"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What another server answered."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    url: str
+    """Where the last redirect led."""
+
+    @property
+    def is_success(self) -> bool:
+        """2xx."""
+        return 200 <= self.status < 300
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises PeerUnavailable when it is none."""
+        try:
+            parsed = orjson.loads(self.body)
+        except orjson.JSONDecodeError as error:
+            raise PeerUnavailable(httpx.URL(self.url).host) from error
+        if not isinstance(parsed, dict):
+            raise PeerUnavailable(httpx.URL(self.url).host)
+        return parsed  # pyright: ignore[reportUnknownVariableType] # checked by whoever reads a member
+
+
+class OutboundClient:
+    """HTTP calls to servers whose address others chose."""
+
+    def __init__(self, config: Config, *, resolver: Resolver = resolve, verify: ssl.SSLContext | bool = True) -> None:
+        outbound = config.outbound
+        self._timeout_seconds = outbound.timeout_seconds
+        rule = AddressRule(outbound.allowed_networks)
+        self._client = httpx.AsyncClient(
+            transport=GuardedTransport(rule, max_answer_bytes=outbound.max_answer_bytes, resolver=resolver, verify=verify),
+            timeout=httpx.Timeout(outbound.timeout_seconds),
+            trust_env=False,
+            headers={"user-agent": USER_AGENT, "accept": "application/json"},
+        )
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, content: bytes | None = None, max_redirects: int = 0
+    ) -> Answer:
+        """One call, within the configured time. Raises AddressRefused or PeerUnavailable; any status is an answer."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._follow(method, url, headers or {}, content, max_redirects if content is None else 0)
+        except TimeoutError as error:
+            raise PeerUnavailable(_host_of(url)) from error
+        except httpx.HTTPError as error:
+            raise PeerUnavailable(_host_of(url)) from error
+        except httpx.InvalidURL as error:
+            raise PeerUnavailable("") from error
+
+    async def _follow(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, redirects_left: int) -> Answer:
+        request = self._client.build_request(method, url, headers=dict(headers), content=content)
+        while True:
+            answer = await self._client.send(request)
+            self._client.cookies.clear()
+            if answer.next_request is None or redirects_left == 0:
+                return Answer(answer.status_code, answer.headers, answer.content, str(answer.url))
+            redirects_left -= 1
+            request = answer.next_request
+
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None, max_redirects: int = 0) -> Answer:
+        """GET."""
+        return await self.request("GET", url, headers=headers, max_redirects=max_redirects)
+
+    async def post_form(self, url: str, form: Mapping[str, str], *, headers: Mapping[str, str] | None = None) -> Answer:
+        """POST ``application/x-www-form-urlencoded``."""
+        more = {"content-type": "application/x-www-form-urlencoded", **(headers or {})}
+        return await self.request("POST", url, headers=more, content=urlencode(form).encode())
+
+    async def post_json(self, url: str, body: object, *, headers: Mapping[str, str] | None = None) -> Answer:
+        """POST JSON."""
+        return await self.request("POST", url, headers={"content-type": "application/json", **(headers or {})}, content=orjson.dumps(body))
+
+    async def close(self) -> None:
+        """End it."""
+        await self._client.aclose()
+
+
+def _host_of(url: str) -> str:
+    try:
+        return httpx.URL(url).host
+    except httpx.InvalidURL:
+        return ""
