@@ -13,6 +13,7 @@ from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementEr
 from fluxbase.db.errors import OWN_SQLSTATES, nul_refused, translate
 from fluxbase.db.settings import Mode, RequestSettings, isolation_statement
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
+from fluxbase.kernel.principal import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ __all__ = ["Executor", "Mode", "RequestSettings", "Row"]
 
 GRACE_SECONDS = 0.3
 """PostgreSQL's own statement_timeout comes first; our watch is for a server that does not answer at all."""
+FACTOR_REMOVED = "FB004"
 _BEGIN: Batch = (("begin", ()),)
 _COMMIT: Batch = (("commit", ()),)
 _CHECK_NOW: Batch = (("set constraints all immediate", ()),)
@@ -100,6 +102,9 @@ class Executor:
                 is_leftover = self._is_leftover(error)
                 if is_last and is_leftover:
                     raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error
+                if error.sqlstate == FACTOR_REMOVED and error.index == 0:
+                    principal = lowered(principal)  # has no such deny key any more, so this happens once
+                    continue
                 if is_last or not (is_leftover or error.sqlstate == "26000"):
                     raise self._error(error, settings, values) from None
             is_last = True

@@ -55,6 +55,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("rpc:functions:read", ANY_KIND, "List functions and read one's own executions.", "rpc:read"),
         Permission("rpc:functions:execute", ANY_KIND, "Call a function that the role may execute.", "rpc:execute"),
         Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
+        Permission("auth:factors:manage", OWNERS, "Look at, name and take away second factors and passkeys of users."),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
@@ -102,7 +103,9 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
             return
         raise Unauthenticated("A credential is required.", code="missing_credential")
     _check_credential(permission, principal)
-    if access is Access.USER and principal.user_id is None:
+    if principal.is_pending and access is not Access.PENDING:
+        raise Forbidden("Show your second factor first.", code="insufficient_aal")
+    if access in (Access.USER, Access.PENDING) and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")
