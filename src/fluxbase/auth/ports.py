@@ -32,3 +32,19 @@ class AuditRecorder(Protocol):
     async def __call__(self, tx: Any, *, action: str, actor: str, resource: str, details: dict[str, object]) -> Any:
         """Record that ``actor`` did ``action`` to ``resource``."""
         ...
+
+
+class HttpPost(Protocol):
+    """One POST to a server that the administrator named, through the guard of ``outbound``."""
+
+    async def __call__(self, url: str, content: bytes, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
+        """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class CallFunction(Protocol):
+    """Calls a function of the tenant's database with one JSON argument, as its ``service_role``."""
+
+    async def __call__(self, tenant: Tenant, schema: str, function: str, argument: bytes, *, timeout_seconds: float) -> bytes | None:
+        """The JSON it returns; None for SQL NULL. Raises FluxbaseError."""
+        ...
