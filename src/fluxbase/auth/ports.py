@@ -59,11 +59,31 @@ class FactorCheck(Protocol):
         ...
 
 
-class SignInHook(Protocol):
-    """Runs before a session begins; may refuse by raising AuthError."""
+class FactorDebt(Protocol):
+    """Whether a session still owes a second factor; then its tokens open nothing else."""
 
-    async def __call__(self, tx: Any, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
-        """Called in the transaction of the sign-in."""
+    def is_pending(self, tenant: Tenant, user: User, session: Session) -> bool:
+        """Asked for every token that is signed."""
+        ...
+
+
+class AccountHooks(Protocol):
+    """The application's own code in sign-up and sign-in (``auth/hooks``)."""
+
+    async def before_sign_up(self, tenant: Tenant, account: dict[str, Any]) -> None:
+        """Raises AuthError: then no account is made."""
+        ...
+
+    def after_sign_up(self, tenant: Tenant, user: User) -> None:
+        """Told; never raises."""
+        ...
+
+    async def before_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
+        """Raises AuthError: then no session begins."""
+        ...
+
+    def after_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
+        """Told; never raises."""
         ...
 
 

@@ -22,7 +22,9 @@ class Mfa(Section):
     setup_seconds: int = Field(default=600, ge=60, description="Time to confirm a new factor with its first code.")
     ticket_seconds: int = Field(default=300, ge=30, le=3600, description="Time between first and second step of a sign-in.")
     ticket_tries: int = Field(default=5, ge=1, le=20, description="Wrong codes of one ticket or challenge.")
-    account_tries: int = Field(default=5, ge=1, le=100, description="Codes of one account that are looked at in a window; a right one starts anew.")
+    account_tries: int = Field(
+        default=5, ge=1, le=100, description="Codes of one account that are looked at in a window; a right one starts anew."
+    )
     account_window_seconds: int = Field(default=300, ge=1, description="That window.")
     lock_seconds: int = Field(default=900, ge=1, description="How long the second step of an account is locked after that.")
     enforcement: Enforcement = Field(
@@ -49,7 +51,9 @@ class Passkeys(Section):
     @field_validator("origins")
     @classmethod
     def _exact(cls, value: list[str]) -> list[str]:
-        if any("*" in origin or not origin.startswith(("https://", "http://", "android:", "ios:")) or origin.endswith("/") for origin in value):
+        if any(
+            "*" in origin or not origin.startswith(("https://", "http://", "android:", "ios:")) or origin.endswith("/") for origin in value
+        ):
             raise ValueError("each entry must be an origin such as https://app.example.com, without wildcard and trailing slash")
         return value
 
@@ -104,7 +108,7 @@ class Hooks(Section):
                 continue
             if uri.startswith("sql:"):
                 parts = uri.removeprefix("sql:").split(".")
-                if len(parts) != 2 or not all(part.replace("_", "a").isalnum() for part in parts):  # noqa: PLR2004 - schema and function
+                if len(parts) != 2 or not all(part.replace("_", "a").isalnum() for part in parts):
                     raise ValueError(f"hooks.{name} must be sql:schema.function")
             elif not uri.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
                 raise ValueError(f"hooks.{name} must be sql:schema.function or an https:// address")

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from fluxbase.config.auth import Auth
+from fluxbase.config.factors import Captcha, Hooks, Mfa, Passkeys
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -222,6 +223,10 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    mfa: Mfa = Mfa()
+    passkeys: Passkeys = Passkeys()
+    captcha: Captcha = Captcha()
+    hooks: Hooks = Hooks()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()

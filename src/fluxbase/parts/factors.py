@@ -29,6 +29,7 @@ from fluxbase.worker import public_url
 
 if TYPE_CHECKING:
     from fluxbase.app import Program
+    from fluxbase.auth.ports import CallFunction, HttpPost
     from fluxbase.tenancy.registry import Tenant
     from fluxbase.web.control import ControlPlane
 
@@ -53,9 +54,7 @@ def factor_parts(program: Program) -> FactorParts:
     attempts = Attempts(transactions, config.mfa, record)
     step_up = StepUp(base.accounts, base.sessions, record)
     recovery = RecoveryCodes(transactions, step_up, attempts, record, program.master.derive("recovery-codes"))
-    factors = Factors(
-        transactions, config.mfa, policy, attempts, recovery, step_up, record, program.master, base.gate
-    )
+    factors = Factors(transactions, config.mfa, policy, attempts, recovery, step_up, record, program.master, base.sessions, base.gate)
     party = RelyingParty(config.passkeys, public_url(config))
     hooks = HookService(config.hooks, _caller(program), _poster(program))
     captcha = CaptchaService(config.captcha, transactions, _poster(program), program.master.derive("captcha"))
@@ -88,7 +87,7 @@ def register_factors(program: Program, control: ControlPlane) -> None:
     CaptchaRoutes(parts.captcha, program.registry).register(control)
 
 
-def _poster(program: Program):  # noqa: ANN202 - HttpPost
+def _poster(program: Program) -> HttpPost:
     async def post(url: str, content: bytes, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -100,7 +99,7 @@ def _poster(program: Program):  # noqa: ANN202 - HttpPost
     return post
 
 
-def _caller(program: Program):  # noqa: ANN202 - CallFunction
+def _caller(program: Program) -> CallFunction:
     async def call(tenant: Tenant, schema: str, function: str, argument: bytes, *, timeout_seconds: float) -> bytes | None:
         claims = '{"role":"service_role"}'
         principal = Principal(tenant.id, SERVICE_ROLE, CredentialKind.KEY, claims)

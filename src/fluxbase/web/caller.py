@@ -25,3 +25,9 @@ def caller_of(request: Request) -> Principal:
 def tenant_of(request: Request, registry: TenantRegistry) -> Tenant:
     """The tenant of the caller's credential."""
     return registry.get(caller_of(request).tenant)
+
+
+def actor_of(request: Request) -> str:
+    """Who does it, for the audit log: a user, or the key that was shown."""
+    caller = caller_of(request)
+    return f"user:{caller.user_id}" if caller.user_id else f"key:{caller.credential_id}"

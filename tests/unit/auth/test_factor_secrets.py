@@ -27,7 +27,7 @@ def test_case_and_separators_do_not_count(written: str) -> None:
     assert canonical_recovery_code(written) == "k7xm9rqd2hsv"
 
 
-@pytest.mark.parametrize("written", ["", "123456", "k7xm-9rqd-2hs", "k7xm-9rqd-2hsvv", "k7xm-9rqd-2hs0", "ｋ7xm-9rqd-2hsv"])
+@pytest.mark.parametrize("written", ["", "123456", "k7xm-9rqd-2hs", "k7xm-9rqd-2hsvv", "k7xm-9rqd-2hs0", "\uff4b7xm-9rqd-2hsv"])
 def test_what_is_no_code(written: str) -> None:
     """Wrong length, letters that are not used, look-alikes of other alphabets."""
     assert canonical_recovery_code(written) is None

@@ -33,7 +33,17 @@ def test_solving() -> None:
     assert not is_solved(challenge, parts[1], 200)
 
 
-@pytest.mark.parametrize("change", [lambda c: c[:-1] + ("A" if c[-1] != "A" else "B"), lambda c: c[3:], lambda c: "ch_." + c, lambda c: c.split(".")[0], lambda c: c + "é", lambda c: ""])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c[:-1] + ("A" if c[-1] != "A" else "B"),
+        lambda c: c[3:],
+        lambda c: "ch_." + c,
+        lambda c: c.split(".")[0],
+        lambda c: c + "é",
+        lambda c: "",
+    ],
+)
 def test_a_changed_challenge_is_not_ours(change: object) -> None:
     """Difficulty, flow and end cannot be written by the client."""
     assert PROOF.read(change(PROOF.challenge(WORK))) is None  # type: ignore[operator]

@@ -7,7 +7,7 @@ could otherwise switch it off by filling its quota.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 import orjson
@@ -108,13 +108,17 @@ class CaptchaService:
         form = {"secret": secret.reveal() if secret else "", "response": token, "remoteip": address, "sitekey": self.settings.site_key}
         url = self.settings.verify_url or VERIFY_URLS[self.settings.provider]
         status, body = await self._post(
-            url, urlencode(form).encode(), {"content-type": "application/x-www-form-urlencoded"}, timeout_seconds=self.settings.timeout_seconds
+            url,
+            urlencode(form).encode(),
+            {"content-type": "application/x-www-form-urlencoded"},
+            timeout_seconds=self.settings.timeout_seconds,
         )
         try:
-            answer = orjson.loads(body)
+            parsed = orjson.loads(body)
         except orjson.JSONDecodeError:
-            answer = None
-        if status != 200 or not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):  # noqa: PLR2004 - HTTP's OK
+            parsed = None
+        answer = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+        if status != 200 or not isinstance(answer.get("success"), bool):
             raise Unavailable("The captcha provider does not answer. Try again in a moment.", code="captcha_unavailable")
         if not answer["success"]:
             raise _failed("the provider refused the token")

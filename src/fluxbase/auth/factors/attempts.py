@@ -39,16 +39,18 @@ class Attempts:
         _refuse_locked(locked)
         return ticket
 
-    async def by_challenge(self, tenant: Tenant, user_id: str, session_id: str, factor_id: str, challenge_id: str, device: Device) -> Ticket:
+    async def by_challenge(
+        self, tenant: Tenant, user_id: str, session_id: str, factor_id: str, challenge_id: str, device: Device
+    ) -> Ticket:
         """Count a try of a challenge. Raises AuthError ``mfa_challenge_expired``, RateLimited while the account is locked."""
         bound_to = device_hash(device.address, device.user_agent)
         async with self._transactions(tenant, reason="answer to a challenge") as tx:
-            ticket = await store.try_challenge(
-                tx, tenant.id, challenge_id, session_id, factor_id, bound_to, self._settings.ticket_tries
-            )
+            ticket = await store.try_challenge(tx, tenant.id, challenge_id, session_id, factor_id, bound_to, self._settings.ticket_tries)
             locked = None if ticket is None else await self._count(tx, tenant, user_id)
         if ticket is None:
-            raise AuthError("MFA challenge has expired, verify against another challenge or create a new challenge.", code="mfa_challenge_expired")
+            raise AuthError(
+                "MFA challenge has expired, verify against another challenge or create a new challenge.", code="mfa_challenge_expired"
+            )
         _refuse_locked(locked)
         return ticket
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from fluxbase.tenancy.registry import Tenant
 
 _STRICTNESS = ("policies", "enrolled", "required")
-SECOND_FACTORS = frozenset({"totp", "webauthn"})
-"""Types that count; recovery codes replace one of them and are none by themselves."""
 
 
 class FactorPolicy:
@@ -36,16 +34,11 @@ class FactorPolicy:
 
     def asks_at_sign_in(self, tenant: Tenant, user: User) -> bool:
         """Whether a first proof is not enough because the user has a factor to show."""
-        return has_second_factor(user) and self.mode(tenant, user) != "policies"
+        return user.has_second_factor and self.mode(tenant, user) != "policies"
 
     def is_pending(self, tenant: Tenant, user: User, session: Session) -> bool:
         """Whether this session opens nothing yet."""
         if session.aal != AAL1:
             return False
         mode = self.mode(tenant, user)
-        return mode == "required" or (mode == "enrolled" and has_second_factor(user))
-
-
-def has_second_factor(user: User) -> bool:
-    """Whether the user has confirmed one."""
-    return any(each["status"] == "verified" and each["factor_type"] in SECOND_FACTORS for each in user.factors)
+        return mode == "required" or (mode == "enrolled" and user.has_second_factor)

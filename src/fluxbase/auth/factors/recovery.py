@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fluxbase.auth.factors import store
-from fluxbase.auth.factors.enforcement import has_second_factor
 from fluxbase.auth.factors.secrets import canonical_recovery_code, new_recovery_codes, recovery_code_hash
 from fluxbase.kernel.errors import AuthError
 
@@ -51,7 +50,7 @@ class RecoveryCodes:
         user, session = await self._step_up.caller(tenant, principal)
         async with self._transactions(tenant, reason="make recovery codes") as tx:
             await self._step_up.require(tx, tenant, user, session)
-            if not has_second_factor(user):
+            if not user.has_second_factor:
                 raise AuthError("Recovery codes stand in for a second factor: enroll one first.", code="mfa_factor_not_found")
             return await self.make(tx, tenant, user)
 
@@ -63,8 +62,10 @@ class RecoveryCodes:
             await self._step_up.require(tx, tenant, user, session)
             await store.replace_recovery_codes(tx, tenant.id, user.id, [])
             await store.delete_factors(tx, tenant.id, user.id, [factor_id])
-            await self._step_up.lower(tx, tenant, user.id, factor_id, is_another_left=has_second_factor(user))
-            await self._record(tx, action="auth.mfa.recovery_codes.removed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={})
+            await self._step_up.lower(tx, tenant, user.id, factor_id, is_another_left=user.has_second_factor)
+            await self._record(
+                tx, action="auth.mfa.recovery_codes.removed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={}
+            )
         return factor_id
 
     async def verify(self, tenant: Tenant, principal: Principal, raw_code: str) -> IssuedSession:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth import session_store
+from fluxbase.auth import user_store
 from fluxbase.auth.factors import store
-from fluxbase.auth.factors.enforcement import SECOND_FACTORS
 from fluxbase.auth.factors.store import AAL2
+from fluxbase.auth.users import SECOND_FACTORS
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ class FactorRemoval:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
             await find_factor(tx, tenant, user.id, factor_id)
             await store.rename_factor(tx, tenant.id, factor_id, friendly_name)
-            await self._record(
-                tx, action="auth.mfa.renamed", actor=actor, resource=f"user:{user.id}", details={"factor_id": factor_id}
-            )
+            await self._record(tx, action="auth.mfa.renamed", actor=actor, resource=f"user:{user.id}", details={"factor_id": factor_id})
             renamed = await self._step_up.user(tx, tenant, user_id)
         return next(each for each in renamed.factors if each["id"] == factor_id)
 
@@ -88,12 +86,10 @@ class FactorRemoval:
             await store.replace_recovery_codes(tx, tenant.id, user.id, [])
             removed += await store.delete_factors(tx, tenant.id, user.id, [each.id for each in left])
         await store.delete_tickets(tx, tenant.id, user.id)
-        await session_store.move_epoch(tx, tenant.id, user.id)
+        await user_store.move_epoch(tx, tenant.id, user.id)
         for factor_id in removed:
             await self._step_up.lower(tx, tenant, user.id, factor_id, is_another_left=is_another_left)
-        await self._record(
-            tx, action="auth.mfa.removed", actor=actor, resource=f"user:{user.id}", details={"factor_ids": removed}
-        )
+        await self._record(tx, action="auth.mfa.removed", actor=actor, resource=f"user:{user.id}", details={"factor_ids": removed})
 
 
 async def find_factor(tx: SystemTx, tenant: Tenant, user_id: str, factor_id: str) -> Factor:

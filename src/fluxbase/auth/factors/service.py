@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fluxbase.auth import session_store
+from fluxbase.auth import session_store, user_store
 from fluxbase.auth.factors import store, totp
-from fluxbase.auth.factors.enforcement import has_second_factor
 from fluxbase.auth.factors.recovery import wrong_code
-from fluxbase.auth.factors.removal import find_factor
+from fluxbase.auth.factors.removal import find_factor, unknown_factor
 from fluxbase.auth.factors.secrets import canonical_recovery_code, device_hash, new_ticket, ticket_hash
 from fluxbase.auth.factors.store import AAL2, NewTicket
 from fluxbase.auth.users import IssuedSession, SecondFactorRequired
@@ -82,7 +81,7 @@ class Factors:
     async def step_up_ticket(self, tenant: Tenant, principal: Principal, device: Device) -> str:
         """A ticket that raises the caller's own session. Raises AuthError ``mfa_factor_not_found`` for a user without a factor."""
         user, session = await self._step_up.caller(tenant, principal)
-        if not has_second_factor(user):
+        if not user.has_second_factor:
             raise AuthError("There is no second factor to show.", code="mfa_factor_not_found")
         ticket = new_ticket()
         async with self._transactions(tenant, reason="begin a step-up") as tx:
@@ -127,10 +126,18 @@ class Factors:
         return Enrolment(factor, secret, uri)
 
     async def enrol(
-        self, tx: SystemTx, tenant: Tenant, user: User, session: Session, kind: str, factor_id: str, friendly_name: str, sealed: bytes | None
+        self,
+        tx: SystemTx,
+        tenant: Tenant,
+        user: User,
+        session: Session,
+        kind: str,
+        factor_id: str,
+        friendly_name: str,
+        sealed: bytes | None,
     ) -> Factor:
         """The checks that every kind of factor shares, and its row."""
-        if has_second_factor(user) and session.aal != AAL2:
+        if user.has_second_factor and session.aal != AAL2:
             raise AuthError("AAL2 required to enroll a new factor", code="insufficient_aal")
         await store.lock_user(tx, tenant.id, user.id)
         await store.delete_abandoned(tx, tenant.id, user.id, self.settings.setup_seconds)
@@ -161,10 +168,10 @@ class Factors:
         await store.clear_attempts(tx, tenant.id, user.id)
         if not factor.is_verified:
             await store.lock_user(tx, tenant.id, user.id)
-            if has_second_factor(await self._step_up.user(tx, tenant, user.id)) and session.aal != AAL2:
+            if (await self._step_up.user(tx, tenant, user.id)).has_second_factor and session.aal != AAL2:
                 raise AuthError("AAL2 required to verify a new factor", code="insufficient_aal")
             await store.confirm_factor(tx, tenant.id, factor.id)
-            await session_store.move_epoch(tx, tenant.id, user.id)
+            await user_store.move_epoch(tx, tenant.id, user.id)
             for other in await session_store.list_sessions(tx, tenant.id, user.id):
                 if other.aal != AAL2 and other.id != session.id:
                     await self._sessions.end(tx, tenant, user.id, other.id, reason="second factor enrolled")
@@ -187,6 +194,14 @@ class Factors:
                 "challenge", user.id, device_hash(device.address, device.user_agent), session_id=session.id, factor_id=factor.id
             )
             return *await self._write_ticket(tx, tenant, made), factor
+
+    async def type_of(self, tenant: Tenant, principal: Principal, factor_id: str) -> str:
+        """What kind of factor of the caller this is. Raises AuthError ``mfa_factor_not_found``."""
+        user, _ = await self._step_up.caller(tenant, principal)
+        found = next((each["factor_type"] for each in user.factors if each["id"] == factor_id), None)
+        if found is None:
+            raise unknown_factor()
+        return str(found)
 
     async def verify(
         self, tenant: Tenant, principal: Principal, factor_id: str, challenge_id: str, raw_code: str, device: Device
@@ -235,8 +250,5 @@ class Factors:
             raise AuthError("The first step of this sign-in was used already: sign in again.", code="invalid_ticket")
 
 
-
 def _associated(tenant: Tenant, factor_id: str) -> str:
     return f"auth.factors:{tenant.id}:{factor_id}"
-
-

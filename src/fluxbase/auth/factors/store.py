@@ -255,9 +255,7 @@ async def delete_tickets(tx: SystemTx, tenant: TenantId, user_id: str) -> None:
     await tx.fetch("delete from auth.factor_tickets where tenant_id = $1::text::uuid and user_id = $2::text::uuid", tenant, user_id)
 
 
-async def count_attempt(
-    tx: SystemTx, tenant: TenantId, user_id: str, *, tries: int, window_seconds: int, lock_seconds: int
-) -> int | None:
+async def count_attempt(tx: SystemTx, tenant: TenantId, user_id: str, *, tries: int, window_seconds: int, lock_seconds: int) -> int | None:
     """Count a look at a code of this account. None: it may be looked at; else the seconds for which the account is locked.
 
     One statement, so that parallel guesses wait for each other: no more than ``tries`` of them are looked at. The first one
@@ -307,11 +305,14 @@ async def lower_sessions(tx: SystemTx, tenant: TenantId, user_id: str, factor_id
 
 
 def _factor(row: tuple[Any, ...]) -> Factor:
-    return Factor(*row[:5], None if row[5] is None else bytes.fromhex(row[5]), *row[6:])
+    identifier, user_id, kind, status, name, secret, created_at, updated_at, challenged_at = row
+    sealed = None if secret is None else bytes.fromhex(secret)
+    return Factor(identifier, user_id, kind, status, name, sealed, created_at, updated_at, challenged_at)
 
 
 def _ticket(row: tuple[Any, ...]) -> Ticket:
-    return Ticket(*row[:5], tuple(orjson.loads(row[5])))
+    identifier, purpose, user_id, session_id, factor_id, methods = row
+    return Ticket(identifier, purpose, user_id, session_id, factor_id, tuple(orjson.loads(methods)))
 
 
 def _array(values: Sequence[str]) -> str:

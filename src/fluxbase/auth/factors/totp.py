@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import io
 
-import pyotp
 import segno
+from pyotp import random_base32
+from pyotp.totp import TOTP
 from pyotp.utils import strings_equal
 
 STEP_SECONDS = 30
@@ -22,7 +23,7 @@ SECRET_BYTES = 20
 
 def new_secret() -> str:
     """A secret as base32 text, the way authenticator apps take it."""
-    return pyotp.random_base32(length=SECRET_BYTES * 8 // 5)
+    return random_base32(length=SECRET_BYTES * 8 // 5)
 
 
 def matching_step(secret: str, raw_code: str, now: float) -> int | None:
@@ -33,7 +34,7 @@ def matching_step(secret: str, raw_code: str, now: float) -> int | None:
     code = "".join(raw_code.split())
     if len(code) != DIGITS or not (code.isascii() and code.isdigit()):
         return None
-    totp = pyotp.TOTP(secret, digits=DIGITS, interval=STEP_SECONDS)
+    totp = TOTP(secret, digits=DIGITS, interval=STEP_SECONDS)
     current = int(now) // STEP_SECONDS
     steps = range(current - DRIFT_STEPS, current + DRIFT_STEPS + 1)
     matches = [step for step in steps if strings_equal(code, totp.generate_otp(step))]
@@ -42,7 +43,7 @@ def matching_step(secret: str, raw_code: str, now: float) -> int | None:
 
 def provisioning_uri(secret: str, *, account: str, issuer: str) -> str:
     """The ``otpauth://`` address of the secret."""
-    return pyotp.TOTP(secret, digits=DIGITS, interval=STEP_SECONDS).provisioning_uri(name=account, issuer_name=issuer)
+    return TOTP(secret, digits=DIGITS, interval=STEP_SECONDS).provisioning_uri(name=account, issuer_name=issuer)
 
 
 def qr_svg(uri: str) -> str:

@@ -8,10 +8,11 @@ An HTTPS call carries ``X-Fluxbase-Signature: t=<unix>,v1=<hex HMAC-SHA-256 of "
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fluxbase.config.factors import Hooks
     from fluxbase.tenancy.registry import Tenant
 
+MOST_TOLD = 200
+"""after_… hooks under way in a worker; further ones are dropped and logged."""
 _LONGEST_ANSWER = 65_536
 _LONGEST_MESSAGE = 200
 
@@ -38,22 +41,23 @@ class HookService:
         self._call = call
         self._post = post
         self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def before_sign_up(self, tenant: Tenant, account: dict[str, Any], device: Device) -> None:
+    async def before_sign_up(self, tenant: Tenant, account: dict[str, Any]) -> None:
         """Raises AuthError ``hook_rejected`` or ``hook_failed``: then no account is made."""
-        await self._ask("before_sign_up", tenant, {"user": account, **_device(device)})
+        await self._ask("before_sign_up", tenant, {"user": account})
 
-    async def after_sign_up(self, tenant: Tenant, user: User, device: Device) -> None:
-        """Tells; never raises."""
-        await self._tell("after_sign_up", tenant, {"user": described(user), **_device(device)})
+    def after_sign_up(self, tenant: Tenant, user: User) -> None:
+        """Tells, in the background; never raises."""
+        self._tell("after_sign_up", tenant, {"user": described(user)})
 
     async def before_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
         """Raises AuthError ``hook_rejected`` or ``hook_failed``: then no session begins."""
         await self._ask("before_sign_in", tenant, {"user": described(user), "method": method, **_device(device)})
 
-    async def after_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
-        """Tells; never raises."""
-        await self._tell("after_sign_in", tenant, {"user": described(user), "method": method, **_device(device)})
+    def after_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
+        """Tells, in the background; never raises."""
+        self._tell("after_sign_in", tenant, {"user": described(user), "method": method, **_device(device)})
 
     async def issue_token(self, tenant: Tenant, user: User, session: Session, claims: dict[str, object]) -> dict[str, object]:
         """Further claims of a token; what the server says itself cannot be replaced. Raises AuthError ``hook_failed``."""
@@ -63,7 +67,7 @@ class HookService:
             return claims
         if not isinstance(more, dict):
             raise _failed("token_issue")
-        return {**more, **claims}
+        return {**cast("dict[str, object]", more), **claims}
 
     async def _ask(self, name: str, tenant: Tenant, content: dict[str, Any]) -> dict[str, Any]:
         uri: str = getattr(self._settings, name)
@@ -79,28 +83,42 @@ class HookService:
             raise _failed(name) from error
         if answer.get("decision") == "reject" or "error" in answer:
             problem = answer.get("error")
-            message = problem.get("message") if isinstance(problem, dict) else answer.get("message")
+            message = cast("dict[str, Any]", problem if isinstance(problem, dict) else answer).get("message")
             raise _rejected(message if isinstance(message, str) else "")
         return answer
 
-    async def _tell(self, name: str, tenant: Tenant, content: dict[str, Any]) -> None:
+    def _tell(self, name: str, tenant: Tenant, content: dict[str, Any]) -> None:
         uri: str = getattr(self._settings, name)
         if not uri:
             return
+        if len(self._tasks) >= MOST_TOLD:
+            structlog.get_logger("fluxbase.auth.hooks").warning("hook_dropped", hook=name)
+            return
+        task = asyncio.create_task(self._tell_quietly(uri, name, tenant, content))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_quietly(self, uri: str, name: str, tenant: Tenant, content: dict[str, Any]) -> None:
         try:
             await self._run(uri, name, tenant, content)
         except FluxbaseError as error:
             structlog.get_logger("fluxbase.auth.hooks").warning("hook_failed", hook=name, error=error.code)
 
+    async def close(self) -> None:
+        """Wait for what is being told; each has its timeout."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     async def _run(self, uri: str, name: str, tenant: Tenant, content: dict[str, Any]) -> dict[str, Any]:
         event = {"hook": name, "id": str(uuid.uuid4()), "tenant_id": tenant.id, **content}
         body = orjson.dumps(event)
+        raw: bytes | None
         if uri.startswith("sql:"):
-            raw = await self._call(tenant, *uri.removeprefix("sql:").split("."), body, timeout_seconds=self._settings.timeout_seconds)
+            schema, _, function = uri.removeprefix("sql:").partition(".")
+            raw = await self._call(tenant, schema, function, body, timeout_seconds=self._settings.timeout_seconds)
         else:
             headers = {"content-type": "application/json", "x-fluxbase-signature": self._signature(body)}
             status, raw = await self._post(uri, body, headers, timeout_seconds=self._settings.timeout_seconds)
-            if not 200 <= status < 300:  # noqa: PLR2004 - the family of success
+            if not 200 <= status < 300:
                 raise _failed(name)
         return _object(raw, name)
 
@@ -133,7 +151,7 @@ def _object(raw: bytes | None, name: str) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         raise _failed(name)
-    return answer
+    return cast("dict[str, Any]", answer)
 
 
 def _rejected(message: str) -> AuthError:

@@ -7,4 +7,4 @@ from fluxbase.db.sql import quote_ident
 
 def call_of(schema: str, function: str) -> str:
     """``select schema.function($1::jsonb)`` as text; both names come from the configuration."""
-    return f"select {quote_ident(schema)}.{quote_ident(function)}($1::jsonb)::text"  # noqa: S608 - quoted identifiers
+    return f"select {quote_ident(schema)}.{quote_ident(function)}($1::jsonb)::text"

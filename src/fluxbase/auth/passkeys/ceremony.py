@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -136,8 +136,7 @@ def credential_id_of(credential: dict[str, Any]) -> bytes:
 
 def user_handle_of(credential: dict[str, Any]) -> str | None:
     """The user whom a discoverable credential names."""
-    response = credential.get("response")
-    raw = response.get("userHandle") if isinstance(response, dict) else None
+    raw = _response(credential).get("userHandle")
     if not isinstance(raw, str) or not raw:
         return None
     try:
@@ -147,10 +146,14 @@ def user_handle_of(credential: dict[str, Any]) -> str | None:
 
 
 def _transports(credential: dict[str, Any]) -> tuple[str, ...]:
-    response = credential.get("response")
-    raw = response.get("transports") if isinstance(response, dict) else None
+    raw = _response(credential).get("transports")
     known = {each.value for each in AuthenticatorTransport}
-    return tuple(each for each in raw if each in known) if isinstance(raw, list) else ()
+    return tuple(each for each in cast("list[str]", raw) if each in known) if isinstance(raw, list) else ()
+
+
+def _response(credential: dict[str, Any]) -> dict[str, Any]:
+    found = credential.get("response")
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def _refused() -> AuthError:

@@ -6,10 +6,10 @@ import secrets
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth.passkeys import store
-from fluxbase.auth.passkeys.ceremony import credential_id_of
 from fluxbase.auth.factors.removal import find_factor
 from fluxbase.auth.factors.store import note_challenge
+from fluxbase.auth.passkeys import store
+from fluxbase.auth.passkeys.ceremony import credential_id_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
@@ -80,21 +80,24 @@ class SecurityKeys:
         async with self._transactions(tenant, reason="answer to a challenge of a security key") as tx:
             challenge = await store.consume_challenge(tx, tenant.id, "factor", challenge_id, session.id)
         if challenge is None or challenge.factor_id != factor_id:
-            raise AuthError("MFA challenge has expired, verify against another challenge or create a new challenge.", code="mfa_challenge_expired")
+            raise AuthError(
+                "MFA challenge has expired, verify against another challenge or create a new challenge.", code="mfa_challenge_expired"
+            )
         async with self._transactions(tenant, reason="verify a security key") as tx:
             factor = await find_factor(tx, tenant, user.id, factor_id)
             keys = await store.select_passkeys(tx, tenant.id, user.id, factor_id=factor.id)
             if not keys:
                 made = self._party.verify_creation(credential, challenge.challenge, is_discoverable=False)
-                if await store.insert_passkey(tx, tenant.id, user.id, made, friendly_name=factor.friendly_name, factor_id=factor.id) is None:
+                if (
+                    await store.insert_passkey(tx, tenant.id, user.id, made, friendly_name=factor.friendly_name, factor_id=factor.id)
+                    is None
+                ):
                     raise AuthError("This security key is registered already", code="webauthn_credential_exists")
             else:
                 await self._check(tx, tenant, keys, credential, challenge.challenge)
             return await self._factors.confirm(tx, tenant, user, session, factor)
 
-    async def _check(
-        self, tx: SystemTx, tenant: Tenant, keys: list[store.Passkey], credential: dict[str, Any], challenge: bytes
-    ) -> None:
+    async def _check(self, tx: SystemTx, tenant: Tenant, keys: list[store.Passkey], credential: dict[str, Any], challenge: bytes) -> None:
         wanted = credential_id_of(credential)
         key = next((each for each in keys if each.credential_id == wanted), None)
         if key is None:

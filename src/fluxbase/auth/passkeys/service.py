@@ -10,7 +10,6 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth.factors.enforcement import has_second_factor
 from fluxbase.auth.factors.store import AAL1, AAL2
 from fluxbase.auth.passkeys import store
 from fluxbase.auth.passkeys.ceremony import credential_id_of, user_handle_of
@@ -34,7 +33,13 @@ class PasskeyService:
     """Registration, sign-in, list, rename, removal."""
 
     def __init__(
-        self, transactions: SystemSessions, settings: Passkeys, party: RelyingParty, step_up: StepUp, gate: SignInGate, record: AuditRecorder
+        self,
+        transactions: SystemSessions,
+        settings: Passkeys,
+        party: RelyingParty,
+        step_up: StepUp,
+        gate: SignInGate,
+        record: AuditRecorder,
     ) -> None:
         self.settings = settings
         self._transactions = transactions
@@ -136,7 +141,7 @@ class PasskeyService:
             await self._step_up.require(tx, tenant, user, session)
             if not await store.delete_passkey(tx, tenant.id, user.id, passkey_id):
                 raise _unknown()
-            await self._step_up.lower(tx, tenant, user.id, passkey_id, is_another_left=has_second_factor(user))
+            await self._step_up.lower(tx, tenant, user.id, passkey_id, is_another_left=user.has_second_factor)
             await self._record(
                 tx, action="auth.passkey.removed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={"passkey_id": passkey_id}
             )
@@ -147,7 +152,7 @@ class PasskeyService:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
             if not await store.delete_passkey(tx, tenant.id, user.id, passkey_id):
                 raise _unknown()
-            await self._step_up.lower(tx, tenant, user.id, passkey_id, is_another_left=has_second_factor(user))
+            await self._step_up.lower(tx, tenant, user.id, passkey_id, is_another_left=user.has_second_factor)
             await self._record(
                 tx, action="auth.passkey.removed", actor=actor, resource=f"user:{user.id}", details={"passkey_id": passkey_id}
             )

@@ -58,9 +58,7 @@ async def insert_challenge(
     return str(rows[0][0]), int(rows[0][1])
 
 
-async def consume_challenge(
-    tx: SystemTx, tenant: TenantId, purpose: str, challenge_id: str, session_id: str | None
-) -> Challenge | None:
+async def consume_challenge(tx: SystemTx, tenant: TenantId, purpose: str, challenge_id: str, session_id: str | None) -> Challenge | None:
     """Take a challenge, once, for the session it was made for; right or wrong, the answer to it was the only one."""
     rows = await tx.fetch(
         """delete from auth.webauthn_challenges
@@ -100,7 +98,9 @@ async def select_passkeys(tx: SystemTx, tenant: TenantId, user_id: str, *, facto
 async def select_credentials(tx: SystemTx, tenant: TenantId, user_id: str) -> list[bytes]:
     """Every credential of a user, so that an authenticator is not registered twice."""
     rows = await tx.fetch(
-        "select encode(credential_id, 'hex') from auth.passkeys where tenant_id = $1::text::uuid and user_id = $2::text::uuid", tenant, user_id
+        "select encode(credential_id, 'hex') from auth.passkeys where tenant_id = $1::text::uuid and user_id = $2::text::uuid",
+        tenant,
+        user_id,
     )
     return [bytes.fromhex(row[0]) for row in rows]
 
@@ -147,4 +147,8 @@ async def delete_passkey(tx: SystemTx, tenant: TenantId, user_id: str, passkey_i
 
 
 def _passkey(row: tuple[Any, ...]) -> Passkey:
-    return Passkey(*row[:3], bytes.fromhex(row[3]), bytes.fromhex(row[4]), int(row[5]), tuple(orjson.loads(row[6])), *row[7:])
+    identifier, user_id, factor_id, credential, key, count, transports, name, created_at, used_at = row
+    return Passkey(
+        identifier, user_id, factor_id, bytes.fromhex(credential), bytes.fromhex(key), int(count), tuple(orjson.loads(transports)), name,
+        created_at, used_at,
+    )  # fmt: skip

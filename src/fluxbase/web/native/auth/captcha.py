@@ -36,7 +36,15 @@ class CaptchaRoutes:
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen."""
         control.add("GET", f"{ROOT}/config", self.settings, access=Access.PUBLIC, limit=CONTROL_PLANE, name="auth.captcha_config")
-        control.add("POST", f"{ROOT}/check", self.check, access=Access.ENTRY, limit=CONTROL_PLANE, name="auth.captcha_check")
+        control.add(
+            "POST",
+            f"{ROOT}/check",
+            self.check,
+            access=Access.ENTRY,
+            limit=CONTROL_PLANE,
+            name="auth.captcha_check",
+            permission="auth:settings:read",
+        )
 
     async def settings(self) -> JSONResponse:
         """Provider, site key and the flows that ask for it."""

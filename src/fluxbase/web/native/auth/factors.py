@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.auth.factors import totp
-from fluxbase.auth.factors.enforcement import SECOND_FACTORS, has_second_factor
+from fluxbase.auth.users import SECOND_FACTORS
 from fluxbase.kernel.access import ADMIN, CONFIRM, CONTROL_PLANE, Access
 from fluxbase.web.caller import actor_of, caller_of, tenant_of
 from fluxbase.web.context import context_of
@@ -80,12 +80,23 @@ class NativeFactors:
             ("POST", f"{ROOT}/challenge", self.challenge, "auth.2fa_challenge"),
             ("GET", f"{ROOT}/status", self.status, "auth.2fa_status"),
         ):
-            control.add(method, path, endpoint, access=Access.PENDING, limit=CONTROL_PLANE, name=name)
-        control.add("POST", f"{ROOT}/verify", self.verify, access=Access.ENTRY, limit=CONFIRM, name="auth.2fa_verify")
-        control.add("POST", f"{ROOT}/disable", self.disable, access=Access.USER, limit=CONTROL_PLANE, name="auth.2fa_disable")
+            control.add(method, path, endpoint, access=Access.PENDING, limit=CONTROL_PLANE, name=name, permission="auth:account:write")
         control.add(
-            "POST", f"{ROOT}/recovery-codes", self.recovery_codes, access=Access.USER, limit=CONTROL_PLANE, name="auth.2fa_recovery_codes"
+            "POST",
+            f"{ROOT}/verify",
+            self.verify,
+            access=Access.ENTRY,
+            limit=CONFIRM,
+            name="auth.2fa_verify",
+            permission="auth:session:begin",
         )
+        for path, endpoint, name in (
+            ("disable", self.disable, "auth.2fa_disable"),
+            ("recovery-codes", self.recovery_codes, "auth.2fa_codes"),
+        ):
+            control.add(
+                "POST", f"{ROOT}/{path}", endpoint, access=Access.USER, limit=CONTROL_PLANE, name=name, permission="auth:account:write"
+            )
         control.add(
             "POST", "/api/v1/admin/users/{user}/2fa/reset", self.reset, access=Access.SERVICE, limit=ADMIN, name="admin.users_2fa_reset",
             permission="auth:factors:manage",
@@ -126,7 +137,7 @@ class NativeFactors:
         user, _ = await self._accounts.current(tenant_of(request, self._registry), caller_of(request))
         factors = [_factor_body(each) for each in user.factors if each["factor_type"] in SECOND_FACTORS]
         return JSONResponse({
-            "totp_enabled": has_second_factor(user), "all": factors,
+            "totp_enabled": user.has_second_factor, "all": factors,
             "totp": [each for each in factors if each["type"] == "totp" and each["status"] == "verified"],
         })  # fmt: skip
 

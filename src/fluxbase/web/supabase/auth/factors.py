@@ -90,7 +90,7 @@ class GoTrueFactors:
             ("POST", f"{ROOT}/{{factor}}/verify", self.verify, Access.PENDING, "gotrue.factors_verify"),
             ("DELETE", f"{ROOT}/{{factor}}", self.unenrol, Access.PENDING, "gotrue.factors_unenroll"),
         ):
-            control.add(method, path, endpoint, access=access, limit=CONTROL_PLANE, name=name)
+            control.add(method, path, endpoint, access=access, limit=CONTROL_PLANE, name=name, permission="auth:account:write")
         admin = "/auth/v1/admin/users/{user}/factors"
         for method, path, endpoint, name in (
             ("GET", admin, self.admin_list, "gotrue.admin_factors"),

@@ -58,14 +58,16 @@ class PasskeyRoutes:
                 ("PATCH", f"{root}/{{passkey}}", self.rename, "passkeys_rename"),
                 ("DELETE", f"{root}/{{passkey}}", self.remove, "passkeys_remove"),
             ):
-                control.add(method, path, endpoint, access=Access.USER, limit=CONTROL_PLANE, name=f"{area}.{name}")
+                control.add(
+                    method, path, endpoint, access=Access.USER, limit=CONTROL_PLANE, name=f"{area}.{name}", permission="auth:account:write"
+                )
             control.add(
                 "POST", f"{root}/authentication/options", self.begin_sign_in, access=Access.ENTRY, limit=CONTROL_PLANE,
-                name=f"{area}.passkeys_signin_begin",
+                name=f"{area}.passkeys_signin_begin", permission="auth:session:begin",
             )  # fmt: skip
             control.add(
                 "POST", f"{root}/authentication/verify", self.finish_sign_in, access=Access.ENTRY, limit=CONFIRM,
-                name=f"{area}.passkeys_signin",
+                name=f"{area}.passkeys_signin", permission="auth:session:begin",
             )  # fmt: skip
         admin = "/auth/v1/admin/users/{user}/passkeys"
         for method, path, endpoint, name in (
@@ -100,7 +102,9 @@ class PasskeyRoutes:
 
     async def list(self, request: Request) -> JSONResponse:
         """The caller's passkeys."""
-        return JSONResponse([_passkey_body(each) for each in await self._passkeys.list(tenant_of(request, self._registry), caller_of(request))])
+        return JSONResponse(
+            [_passkey_body(each) for each in await self._passkeys.list(tenant_of(request, self._registry), caller_of(request))]
+        )
 
     async def rename(self, passkey: Identifier, body: NameBody, request: Request) -> JSONResponse:
         """Another name."""
