@@ -22,6 +22,7 @@ from pydantic import (
 
 from fluxbase.config.auth import Auth
 from fluxbase.config.factors import Captcha, Hooks, Mfa, Passkeys
+from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -227,6 +228,7 @@ class Config(Section):
     passkeys: Passkeys = Passkeys()
     captcha: Captcha = Captcha()
     hooks: Hooks = Hooks()
+    mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()

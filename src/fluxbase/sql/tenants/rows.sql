@@ -95,5 +95,6 @@ begin
   end loop;
   delete from auth.keys where tenant_id = tenant;
   delete from auth.signing_keys where tenant_id = tenant;
+  delete from platform.mails where tenant_id = tenant;
 end $$;
 revoke all on function fluxbase.delete_tenant_rows(uuid) from public;
