@@ -53,7 +53,8 @@ class CaptchaService:
         if not self.settings.enabled:
             return {"enabled": False}
         return {
-            "enabled": True, "provider": self.settings.provider, "site_key": self.settings.site_key, "endpoints": list(self.settings.endpoints)
+            "enabled": True, "provider": self.settings.provider, "site_key": self.settings.site_key,
+            "endpoints": list(self.settings.endpoints),
         }  # fmt: skip
 
     def challenge(self, tenant: Tenant, flow: str) -> dict[str, Any]:

@@ -14,7 +14,8 @@ async def spend(tx: SystemTx, tenant: TenantId, digest: bytes, ends_at: int) -> 
     await tx.fetch("delete from auth.captcha_spent where expires_at < now() - interval '1 minute'")
     rows = await tx.fetch(
         """insert into auth.captcha_spent (tenant_id, digest, expires_at)
-           values ($1::text::uuid, decode($2::text, 'hex'), to_timestamp($3::text::bigint)) on conflict do nothing returning tenant_id::text""",
+           values ($1::text::uuid, decode($2::text, 'hex'), to_timestamp($3::text::bigint))
+           on conflict do nothing returning tenant_id::text""",
         tenant, digest.hex(), str(ends_at),
     )  # fmt: skip
     return bool(rows)

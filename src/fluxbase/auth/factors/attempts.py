@@ -28,12 +28,12 @@ class Attempts:
         self._settings = settings
         self._record = record
 
-    async def by_ticket(self, tenant: Tenant, raw_ticket: str, device: Device, *, is_guess: bool = True) -> Ticket:
-        """Count a try of a ticket, and a look at a code if that follows. Raises AuthError ``invalid_ticket``, RateLimited while the account is locked."""
+    async def by_ticket(self, tenant: Tenant, raw_ticket: str, device: Device) -> Ticket:
+        """Count a try of a ticket and a look at a code. Raises AuthError ``invalid_ticket``, RateLimited while the account is locked."""
         bound_to = device_hash(device.address, device.user_agent)
         async with self._transactions(tenant, reason="second step of a sign-in") as tx:
             ticket = await store.try_ticket(tx, tenant.id, ticket_hash(raw_ticket), bound_to, self._settings.ticket_tries)
-            locked = await self._count(tx, tenant, ticket.user_id) if ticket is not None and is_guess else None
+            locked = await self._count(tx, tenant, ticket.user_id) if ticket is not None else None
         if ticket is None:
             raise AuthError("The first step of this sign-in is unknown, too old or used up: sign in again.", code="invalid_ticket")
         _refuse_locked(locked)

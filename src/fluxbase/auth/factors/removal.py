@@ -67,7 +67,10 @@ class FactorRemoval:
         return next(each for each in renamed.factors if each["id"] == factor_id)
 
     async def reset(self, tenant: Tenant, user_id: str, factor_id: str | None, *, actor: str) -> list[dict[str, Any]]:
-        """For administrators: take one factor of a user away, or all; what was taken. Raises AuthError ``unknown_user``, ``mfa_factor_not_found``."""
+        """For administrators: take one factor of a user away, or all; what was taken.
+
+        Raises AuthError ``unknown_user``, ``mfa_factor_not_found``.
+        """
         async with self._transactions(tenant, reason="reset the second factor of a user") as tx:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
             taken = [each for each in user.factors if factor_id in (None, each["id"])]

@@ -170,7 +170,8 @@ async def replace_recovery_codes(tx: SystemTx, tenant: TenantId, user_id: str, h
     await tx.fetch("delete from auth.recovery_codes where tenant_id = $1::text::uuid and user_id = $2::text::uuid", tenant, user_id)
     for each in hashes:
         await tx.fetch(
-            "insert into auth.recovery_codes (tenant_id, user_id, code_hash) values ($1::text::uuid, $2::text::uuid, decode($3::text, 'hex'))",
+            """insert into auth.recovery_codes (tenant_id, user_id, code_hash)
+               values ($1::text::uuid, $2::text::uuid, decode($3::text, 'hex'))""",
             tenant, user_id, each.hex(),
         )  # fmt: skip
 
@@ -200,9 +201,10 @@ async def insert_ticket(tx: SystemTx, tenant: TenantId, ticket: NewTicket, secon
     """Write a ticket; its id and when it ends (Unix seconds). Tickets that have ended go."""
     await tx.fetch("delete from auth.factor_tickets where expires_at < now() - interval '1 hour'")
     rows = await tx.fetch(
-        """insert into auth.factor_tickets (tenant_id, purpose, user_id, device_hash, token_hash, session_id, factor_id, methods, expires_at)
-           values ($1::text::uuid, $2::text, $3::text::uuid, decode($4::text, 'hex'), decode($5::text, 'hex'), $6::text::uuid, $7::text::uuid,
-                   $8::text::text[], now() + make_interval(secs => $9::text::int))
+        """insert into auth.factor_tickets
+             (tenant_id, purpose, user_id, device_hash, token_hash, session_id, factor_id, methods, expires_at)
+           values ($1::text::uuid, $2::text, $3::text::uuid, decode($4::text, 'hex'), decode($5::text, 'hex'), $6::text::uuid,
+                   $7::text::uuid, $8::text::text[], now() + make_interval(secs => $9::text::int))
            returning id::text, ceil(extract(epoch from expires_at))::bigint::text""",
         tenant, ticket.purpose, ticket.user_id, ticket.device_hash.hex(), None if ticket.token_hash is None else ticket.token_hash.hex(),
         ticket.session_id, ticket.factor_id, _array(ticket.methods), str(seconds),

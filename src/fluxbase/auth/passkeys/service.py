@@ -68,7 +68,10 @@ class PasskeyService:
     async def finish_registration(
         self, tenant: Tenant, principal: Principal, challenge_id: str, credential: dict[str, Any], friendly_name: str = ""
     ) -> Passkey:
-        """The new passkey. Raises AuthError ``webauthn_challenge_not_found``, ``webauthn_verification_failed``, ``webauthn_credential_exists``."""
+        """The new passkey.
+
+        Raises AuthError ``webauthn_challenge_not_found``, ``webauthn_verification_failed``, ``webauthn_credential_exists``.
+        """
         self._require_enabled()
         user, session = await self._step_up.caller(tenant, principal)
         challenge = await self._take(tenant, "registration", challenge_id, session.id)

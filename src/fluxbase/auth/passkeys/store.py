@@ -62,8 +62,8 @@ async def consume_challenge(tx: SystemTx, tenant: TenantId, purpose: str, challe
     """Take a challenge, once, for the session it was made for; right or wrong, the answer to it was the only one."""
     rows = await tx.fetch(
         """delete from auth.webauthn_challenges
-            where tenant_id = $1::text::uuid and purpose = $2::text and id::text = $3::text and session_id::text is not distinct from $4::text
-              and expires_at > now()
+            where tenant_id = $1::text::uuid and purpose = $2::text and id::text = $3::text
+              and session_id::text is not distinct from $4::text and expires_at > now()
         returning encode(challenge, 'hex'), user_id::text, factor_id::text""",
         tenant, purpose, challenge_id, session_id,
     )  # fmt: skip
@@ -75,7 +75,8 @@ async def insert_passkey(
 ) -> Passkey | None:
     """Write a credential; None when it is somebody's already."""
     rows = await tx.fetch(
-        f"""insert into auth.passkeys (tenant_id, user_id, factor_id, credential_id, public_key, sign_count, transports, is_backed_up, friendly_name)
+        f"""insert into auth.passkeys
+              (tenant_id, user_id, factor_id, credential_id, public_key, sign_count, transports, is_backed_up, friendly_name)
             values ($1::text::uuid, $2::text::uuid, $3::text::uuid, decode($4::text, 'hex'), decode($5::text, 'hex'), $6::text::bigint,
                     $7::text::text[], $8::text::boolean, $9::text)
             on conflict (tenant_id, credential_id) do nothing returning {_PASSKEY}""",  # noqa: S608 - constants
