@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pyotp
 
-from tests.support.accounts import Account, sign_in, sign_up
+from tests.support.accounts import PASSWORD, Account, sign_in, sign_up
 from tests.support.server import Server
 
 ROOT = "/api/v1/auth/2fa"
@@ -26,6 +26,8 @@ class Guarded:
     factor: str
     secret: str
     recovery_codes: tuple[str, ...]
+    headers: dict[str, str]
+    """Of every request; a twin leaves the limit by address out, which all tests share."""
 
     @property
     def server(self) -> Server:
@@ -48,32 +50,34 @@ class Guarded:
 
     def ticket(self, **options: Any) -> str:
         """The first step of a native sign-in."""
-        answer = sign_in(self.server, self.account.email, **options)
+        answer = sign_in(self.server, self.account.email, **{"headers": self.headers, **options})
         assert answer.json().get("requires_2fa") is True, answer.text
         return str(answer.json()["ticket"])
 
     def second_step(self, ticket: str, code: str, **options: Any) -> httpx.Response:
         """The second."""
-        return self.server.post(f"{ROOT}/verify", json={"user_id": ticket, "code": code}, **options)
+        return self.server.post(f"{ROOT}/verify", json={"user_id": ticket, "code": code}, **{"headers": self.headers, **options})
 
     def pending(self) -> str:
         """An access token from GoTrue's password grant, whose session still owes the second factor."""
         answer = self.server.post(
-            f"{GOTRUE}/token?grant_type=password", json={"email": self.account.email, "password": password_of(self.account)}
+            f"{GOTRUE}/token?grant_type=password", json={"email": self.account.email, "password": PASSWORD}, headers=self.headers
         )
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
 
-def password_of(_: Account) -> str:
-    """Every account of the tests has the same."""
-    from tests.support.accounts import PASSWORD
-
-    return PASSWORD
+FREE = {"x-twin-without": "AddressLimit"}
 
 
-def guarded(server: Server, account: Account | None = None, **options: Any) -> Guarded:
+def without(*controls: str) -> dict[str, str]:
+    """The header of a twin that lacks these."""
+    return {"x-twin-without": ",".join(("AddressLimit", *controls))}
+
+
+def guarded(server: Server, account: Account | None = None, *, headers: dict[str, str] | None = None) -> Guarded:
     """A new account that has set up an authenticator app and confirmed it."""
+    options: dict[str, Any] = {"headers": headers or {}}
     account = account or sign_up(server, **options)
     made = server.post(f"{ROOT}/setup", key=account.access, json={}, **options)
     assert made.status_code == 200, made.text
@@ -82,7 +86,7 @@ def guarded(server: Server, account: Account | None = None, **options: Any) -> G
     assert done.status_code == 200, done.text
     body = done.json()
     account = replace(account, access=body["access_token"], refresh=body["refresh_token"])
-    return Guarded(account, factor, secret, tuple(body["backup_codes"]))
+    return Guarded(account, factor, secret, tuple(body["backup_codes"]), headers or {})
 
 
 def claims(token: str) -> dict[str, Any]:

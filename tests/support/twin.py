@@ -11,15 +11,20 @@ import os
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from fluxbase import app as application
+from fluxbase.auth.factors import attempts, step_up
+from fluxbase.auth.factors import store as factor_store
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
+from fluxbase.kernel import permissions
+from fluxbase.kernel import principal as principals
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web.middleware import authorise
 
@@ -63,6 +68,35 @@ async def _checks_nothing(*_: Any) -> None:
     """Nothing."""
 
 
+def _takes_the_users_id(original: Any) -> Any:
+    async def by_ticket(self: Any, tenant: Any, raw_ticket: str, device: Any) -> Any:
+        if raw_ticket.startswith("fb_mt_"):
+            return await original(self, tenant, raw_ticket, device)
+        async with self._transactions(tenant, reason="twin") as tx:
+            made, _ = await factor_store.insert_ticket(tx, tenant.id, factor_store.NewTicket("sign_in", raw_ticket, b""), 60)
+        return factor_store.Ticket(made, "sign_in", raw_ticket, None, None, ("password",))
+
+    return by_ticket
+
+
+def _asks_no_debt(original: Any) -> Any:
+    def authorise(access: Any, permission: Any, principal: Any, **options: Any) -> Any:
+        return original(access, permission, principal and replace(principal, is_pending=False), **options)
+
+    return authorise
+
+
+def _always(answer: Any) -> Callable[[Any], Any]:
+    async def give(*_: Any, **__: Any) -> Any:
+        return answer
+
+    return lambda _: give
+
+
+def _tries_for_ever(original: Any) -> Any:
+    return lambda tx, tenant, token, device, _: original(tx, tenant, token, device, 1_000_000)
+
+
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
@@ -70,6 +104,13 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
+    "factors:ticket": (attempts.Attempts, "by_ticket", _takes_the_users_id),
+    "factors:pending": (permissions, "authorise", _asks_no_debt),
+    "factors:replay": (factor_store, "accept_step", _always(True)),
+    "factors:cap": (factor_store, "count_attempt", _always(None)),
+    "factors:tries": (factor_store, "try_ticket", _tries_for_ever),
+    "factors:lowering": (principals, "factor_keys", lambda _: lambda _ids: ()),
+    "factors:step-up": (step_up.StepUp, "require", _always(None)),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
 }

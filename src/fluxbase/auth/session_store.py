@@ -114,13 +114,13 @@ async def raise_session(
     tx: SystemTx, tenant: TenantId, user: UserId, session: SessionId, proof: dict[str, Any], factor_ids: Sequence[str], *,
     token_hash: bytes,
 ) -> Session | None:  # fmt: skip
-    """A live session shows a second factor: level aal2, the proof added, and one new refresh token instead of those not used yet."""
+    """A live session shows a second factor and rests on it: level aal2, one new refresh token instead of those not used yet."""
     rows = await tx.fetch(
         """with s as (
              update auth.sessions s set aal = 'aal2', authenticated_at = now(),
                     amr = (select coalesce(jsonb_agg(e), '[]') from jsonb_array_elements(s.amr) e
                             where e ->> 'method' <> $4::text::jsonb ->> 'method') || $4::text::jsonb,
-                    factor_ids = array(select distinct unnest(s.factor_ids || $5::text[]::uuid[]))
+                    factor_ids = $5::text[]::uuid[]
               where s.tenant_id = $1::text::uuid and s.user_id = $2::text::uuid and s.id = $3::text::uuid
                 and s.ended_at is null and s.expires_at > now() returning s.*),
            gone as (delete from auth.refresh_tokens t using s where t.session_id = s.id and t.used_at is null),

@@ -45,23 +45,27 @@ class HookService:
 
     async def before_sign_up(self, tenant: Tenant, account: dict[str, Any]) -> None:
         """Raises AuthError ``hook_rejected`` or ``hook_failed``: then no account is made."""
-        await self._ask("before_sign_up", tenant, {"user": account})
+        await self._ask("before_sign_up", self._settings.before_sign_up, tenant, {"user": account})
 
     def after_sign_up(self, tenant: Tenant, user: User) -> None:
         """Tells, in the background; never raises."""
-        self._tell("after_sign_up", tenant, {"user": described(user)})
+        self._tell("after_sign_up", self._settings.after_sign_up, tenant, {"user": described(user)})
 
     async def before_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
         """Raises AuthError ``hook_rejected`` or ``hook_failed``: then no session begins."""
-        await self._ask("before_sign_in", tenant, {"user": described(user), "method": method, **_device(device)})
+        await self._ask(
+            "before_sign_in", self._settings.before_sign_in, tenant, {"user": described(user), "method": method, **_device(device)}
+        )
 
     def after_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
         """Tells, in the background; never raises."""
-        self._tell("after_sign_in", tenant, {"user": described(user), "method": method, **_device(device)})
+        self._tell("after_sign_in", self._settings.after_sign_in, tenant, {"user": described(user), "method": method, **_device(device)})
 
     async def issue_token(self, tenant: Tenant, user: User, session: Session, claims: dict[str, object]) -> dict[str, object]:
         """Further claims of a token; what the server says itself cannot be replaced. Raises AuthError ``hook_failed``."""
-        answer = await self._ask("token_issue", tenant, {"user": described(user), "session_id": session.id, "claims": claims})
+        answer = await self._ask(
+            "token_issue", self._settings.token_issue, tenant, {"user": described(user), "session_id": session.id, "claims": claims}
+        )
         more = answer.get("claims")
         if more is None:
             return claims
@@ -69,8 +73,7 @@ class HookService:
             raise _failed("token_issue")
         return {**cast("dict[str, object]", more), **claims}
 
-    async def _ask(self, name: str, tenant: Tenant, content: dict[str, Any]) -> dict[str, Any]:
-        uri: str = getattr(self._settings, name)
+    async def _ask(self, name: str, uri: str, tenant: Tenant, content: dict[str, Any]) -> dict[str, Any]:
         if not uri:
             return {}
         try:
@@ -87,8 +90,7 @@ class HookService:
             raise _rejected(message if isinstance(message, str) else "")
         return answer
 
-    def _tell(self, name: str, tenant: Tenant, content: dict[str, Any]) -> None:
-        uri: str = getattr(self._settings, name)
+    def _tell(self, name: str, uri: str, tenant: Tenant, content: dict[str, Any]) -> None:
         if not uri:
             return
         if len(self._tasks) >= MOST_TOLD:
