@@ -19,6 +19,8 @@ import orjson
 from fluxbase import app as application
 from fluxbase.auth.factors import attempts, step_up
 from fluxbase.auth.factors import store as factor_store
+from fluxbase.auth.passkeys import ceremony
+from fluxbase.auth.passkeys import store as passkey_store
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
@@ -97,6 +99,27 @@ def _tries_for_ever(original: Any) -> Any:
     return lambda tx, tenant, token, device, _: original(tx, tenant, token, device, 1_000_000)
 
 
+def _counts_nothing(original: Any) -> Any:
+    def verify(self: Any, credential: Any, challenge: bytes, **options: Any) -> Any:
+        shown = original(self, credential, challenge, **{**options, "sign_count": 0})
+        return replace(shown, sign_count=2**31)
+
+    return verify
+
+
+def _keeps_the_challenge(original: Any) -> Any:
+    async def consume(tx: Any, tenant: Any, purpose: str, challenge_id: str, session_id: Any) -> Any:
+        kept = await original(tx, tenant, purpose, challenge_id, session_id)
+        if kept is not None:
+            made, _ = await passkey_store.insert_challenge(
+                tx, tenant, purpose, kept.challenge, 60, user_id=kept.user_id, session_id=session_id
+            )
+            await tx.fetch("update auth.webauthn_challenges set id = $1::text::uuid where id = $2::text::uuid", challenge_id, made)
+        return kept
+
+    return consume
+
+
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
@@ -111,6 +134,8 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "factors:tries": (factor_store, "try_ticket", _tries_for_ever),
     "factors:lowering": (principals, "factor_keys", lambda _: lambda _ids: ()),
     "factors:step-up": (step_up.StepUp, "require", _always(None)),
+    "passkeys:counter": (ceremony.RelyingParty, "verify_assertion", _counts_nothing),
+    "passkeys:challenge": (passkey_store, "consume_challenge", _keeps_the_challenge),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
 }
