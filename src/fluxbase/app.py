@@ -362,9 +362,9 @@ class Program(Worker):
         """A snapshot is loaded and the database answers."""
         return self.snapshots.held(self.registry.default.id) is not None and await self.is_database_up()
 
-    async def jwks(self) -> dict[str, object]:
-        """Public keys of the default tenant."""
-        return await self.verifier.jwks(self.registry.default.id)
+    async def jwks(self, tenant: TenantId | None) -> dict[str, object]:
+        """Public keys of a tenant; None: the default one."""
+        return await self.verifier.jwks(tenant or self.registry.default.id)
 
     async def status(self) -> dict[str, object]:
         """For administrators."""

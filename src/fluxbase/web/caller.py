@@ -28,6 +28,6 @@ def tenant_of(request: Request, registry: TenantRegistry) -> Tenant:
 
 
 def actor_of(request: Request) -> str:
-    """Who does it, for the audit log: a user, or the key that was shown."""
+    """The caller as the audit trail names him."""
     caller = caller_of(request)
-    return f"user:{caller.user_id}" if caller.user_id else f"key:{caller.credential_id}"
+    return f"user:{caller.user_id}" if caller.user_id is not None else f"key:{caller.credential_id}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fluxbase.kernel.ids import TenantId
 
 
 class ControlPorts(Protocol):
@@ -16,8 +19,8 @@ class ControlPorts(Protocol):
         """The default tenant's snapshot is loaded and its database answers."""
         ...
 
-    async def jwks(self) -> dict[str, object]:
-        """The JWK set of the default tenant."""
+    async def jwks(self, tenant: TenantId | None) -> dict[str, object]:
+        """The JWK set of a tenant; None: the default one."""
         ...
 
     async def status(self) -> dict[str, object]:
