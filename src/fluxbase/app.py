@@ -29,7 +29,7 @@ from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.outbound.client import OutboundClient
 from fluxbase.parts.accounts import account_parts, register_accounts
-from fluxbase.parts.factors import factor_parts, register_factors
+from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
@@ -269,6 +269,7 @@ class Program(Worker):
 
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
+        control.captcha = captcha_demand(self)
         TenantRoutes(self.tenants).register(control)
         register_accounts(self, control).external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fluxbase.app import Program
     from fluxbase.auth.ports import CallFunction, HttpPost
     from fluxbase.tenancy.registry import Tenant
+    from fluxbase.web.captcha import CaptchaDemand
     from fluxbase.web.control import ControlPlane
 
 
@@ -71,6 +72,13 @@ def factor_parts(program: Program) -> FactorParts:
         captcha,
         hooks,
     )
+
+
+def captcha_demand(program: Program) -> CaptchaDemand | None:
+    """None where captcha is off, so that it costs nothing."""
+    from fluxbase.web.captcha import CaptchaDemand
+
+    return CaptchaDemand(program.factors.captcha, program.registry) if program.config.captcha.enabled else None
 
 
 def register_factors(program: Program, control: ControlPlane) -> None:

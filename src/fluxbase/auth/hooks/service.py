@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import structlog
 
+from fluxbase.auth.minter import RESERVED
 from fluxbase.kernel.errors import AuthError, DatabaseError, FluxbaseError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_TOLD = 200
 """after_… hooks under way in a worker; further ones are dropped and logged."""
+_OURS = RESERVED | {"email", "factor_ids", "factor_required"}
 _LONGEST_ANSWER = 65_536
 _LONGEST_MESSAGE = 200
 
@@ -71,7 +73,7 @@ class HookService:
             return claims
         if not isinstance(more, dict):
             raise _failed("token_issue")
-        return {**cast("dict[str, object]", more), **claims}
+        return {**{name: value for name, value in cast("dict[str, object]", more).items() if name not in _OURS}, **claims}
 
     async def _ask(self, name: str, uri: str, tenant: Tenant, content: dict[str, Any]) -> dict[str, Any]:
         if not uri:
