@@ -24,6 +24,7 @@ from fluxbase.config.auth import Auth
 from fluxbase.config.factors import Captcha, Hooks, Mfa, Passkeys
 from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
+from fluxbase.config.rbac import Rbac
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
@@ -228,6 +229,7 @@ class Config(Section):
     passkeys: Passkeys = Passkeys()
     captcha: Captcha = Captcha()
     hooks: Hooks = Hooks()
+    rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()

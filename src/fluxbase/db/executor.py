@@ -10,13 +10,13 @@ import time
 from typing import TYPE_CHECKING
 
 from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
-from fluxbase.db.errors import OWN_SQLSTATES, nul_refused, translate
+from fluxbase.db.errors import FACTOR_REMOVED, OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate
 from fluxbase.db.settings import Mode, RequestSettings, isolation_statement
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
 from fluxbase.kernel.principal import lowered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from fluxbase.db.connection import Batch, Connection
     from fluxbase.db.errors import Translate
@@ -29,7 +29,8 @@ __all__ = ["Executor", "Mode", "RequestSettings", "Row"]
 
 GRACE_SECONDS = 0.3
 """PostgreSQL's own statement_timeout comes first; our watch is for a server that does not answer at all."""
-FACTOR_REMOVED = "FB004"
+MOST_RENEWALS = 3
+"""How often the claims of one statement may turn out to be outdated: whoever changes them must win some time."""
 _BEGIN: Batch = (("begin", ()),)
 _COMMIT: Batch = (("commit", ()),)
 _CHECK_NOW: Batch = (("set constraints all immediate", ()),)
@@ -50,6 +51,7 @@ class Executor:
         session_settings: SessionSettings,
         on_epochs: Callable[[TenantId, str], None],
         timeout_of: Callable[[str], float],
+        renew: Callable[[Principal], Awaitable[Principal]] | None = None,
         translate: Translate = translate,
     ) -> None:
         self._pools = pools
@@ -57,6 +59,7 @@ class Executor:
         self._session_settings = session_settings
         self._on_epochs = on_epochs
         self._timeout_of = timeout_of
+        self._renew = renew
         self._translate = translate
 
     async def run(
@@ -83,7 +86,7 @@ class Executor:
                 raise nul_refused()
         sql = self._session_settings.statement(principal, sql)
         database, role = self._database_of(principal.tenant), self._session_settings.login_role(principal)
-        is_last = False
+        is_last, renewals = False, 0
         while True:
             pool = self._pools.of(database, role)
             connection = pool.take() or await pool.acquire(deadline)
@@ -99,12 +102,15 @@ class Executor:
                     raise Unavailable("The database connection was lost.", pgrst="PGRST001", code="connection_lost") from None
             except StatementError as error:
                 # Nothing ran: our statements had been deallocated, or a role was left behind (that connection is closed).
-                is_leftover = self._is_leftover(error)
-                if is_last and is_leftover:
-                    raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error
+                if error.sqlstate == STALE_CLAIMS and error.index == 0 and self._renew is not None and renewals < MOST_RENEWALS:
+                    principal, renewals = await self._renew(principal), renewals + 1
+                    continue
                 if error.sqlstate == FACTOR_REMOVED and error.index == 0:
                     principal = lowered(principal)  # has no such deny key any more, so this happens once
                     continue
+                is_leftover = self._is_leftover(error)
+                if is_last and is_leftover:
+                    raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error
                 if is_last or not (is_leftover or error.sqlstate == "26000"):
                     raise self._error(error, settings, values) from None
             is_last = True

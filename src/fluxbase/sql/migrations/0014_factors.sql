@@ -127,8 +127,8 @@ end $$;
 revoke all on function auth.require_aal2(regclass) from public;
 grant execute on function auth.require_aal2(regclass) to fluxbase_owner;
 
--- 'factor:<id>' among the deny keys of a token of level aal2: the factor behind it is gone, so the request goes on as aal1 (FB004);
--- 'factor-pending:<id>': its user has another factor, which must be used first (FB005).
+-- 'factor:<id>' among the deny keys of a token of level aal2: the factor behind it is gone, so the request goes on as aal1 (FB005);
+-- 'factor-pending:<id>': its user has another factor, which must be used first (FB006). The gravest reason comes first.
 create or replace function fluxbase.admit(deny_keys text[], expected_schema_epoch bigint) returns text
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -137,19 +137,22 @@ declare
   denied text;
 begin
   select d.key into denied from auth.denylist d where d.key = any (deny_keys)
-   order by case when d.key like 'frozen:%' then 0 when d.key ~ '(^|/)factor-pending:' then 2 when d.key ~ '(^|/)factor:' then 3 else 1 end limit 1;
+   order by d.key like 'claims:%', d.key like 'factor:%', d.key like 'factor-pending:%', d.key like 'frozen:%' limit 1;
   select * into now_at from fluxbase.epoch;
+  if denied is not null and denied not like 'frozen:%' and denied not like 'claims:%' and denied not like 'factor%' then
+    raise exception 'revoked' using errcode = 'FB001';
+  end if;
   if now_at.is_frozen or denied like 'frozen:%' then
     raise exception 'frozen' using errcode = 'FB003';
   end if;
-  if denied ~ '(^|/)factor-pending:' then
-    raise exception 'second factor needed' using errcode = 'FB005';
+  if denied like 'factor-pending:%' then
+    raise exception 'second factor needed' using errcode = 'FB006';
   end if;
-  if denied ~ '(^|/)factor:' then
-    raise exception 'factor removed' using errcode = 'FB004';
+  if denied like 'factor:%' then
+    raise exception 'factor removed' using errcode = 'FB005';
   end if;
   if denied is not null then
-    raise exception 'revoked' using errcode = 'FB001';
+    raise exception 'stale claims' using errcode = 'FB004';
   end if;
   if expected_schema_epoch >= 0 and expected_schema_epoch <> now_at.schema_epoch then
     raise exception 'stale plan' using errcode = 'FB002';
