@@ -29,6 +29,7 @@ from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, adm
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.outbound.client import OutboundClient
+from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.rbac import register_rbac
@@ -278,8 +279,10 @@ class Program(Worker):
         control = ControlPlane(self)
         control.captcha = captcha_demand(self)
         TenantRoutes(self.tenants).register(control)
-        register_accounts(self, control).external["passkeys"] = self.config.passkeys.enabled
+        gotrue = register_accounts(self, control)
+        gotrue.external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)
+        register_account_mails(self, control, gotrue)
         register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [

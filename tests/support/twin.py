@@ -32,6 +32,7 @@ from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web.middleware import authorise
+from tests.support import mailed_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -156,6 +157,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    **mailed_twins.LIFTED,
 }
 """Control → where it is, and what stands there instead while a request names it."""
 
@@ -206,6 +208,7 @@ class TwinSwitch:
         removed = frozenset(filter(None, header.split(",")))
         if removed not in self._built:
             self._built[removed] = self._build(removed)
+        mailed_twins.HOST.set(next((value.decode() for name, value in scope["headers"] if name == b"host"), ""))
         token = REMOVED.set(removed)
         try:
             await self._built[removed](scope, receive, send)

@@ -7,7 +7,7 @@ same queries. That an account is locked or banned is told only with the right pa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store, user_store
@@ -95,7 +95,7 @@ class Accounts:
                 return await self._taken(tx, tenant, email, new)
             if needs_confirmation:
                 await self._mailer().confirm(tx, tenant, user, redirect_to=new.redirect_to, code_challenge=new.code_challenge)
-                return user
+                return replace(user, confirmation_sent_at=user.updated_at)
             return await self._gate.admit(tx, tenant, user, method="password", device=device)
 
     async def _sign_up_nobody(self, tenant: Tenant, new: NewAccount, device: Device) -> IssuedSession | SecondFactorRequired:
@@ -326,7 +326,6 @@ def is_uuid(text: str) -> bool:
 def _somebody(known: User, email: str, new: NewAccount) -> User:
     """What sign-up answers for a taken address: like a new account, with nothing of the real one in it."""
     import uuid
-    from dataclasses import replace
     from datetime import UTC, datetime
 
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")

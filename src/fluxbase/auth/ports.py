@@ -117,3 +117,13 @@ class ReauthenticationCheck(Protocol):
     async def __call__(self, tx: Any, tenant: Tenant, user: User, nonce: str) -> bool:
         """True once."""
         ...
+
+
+class MailLetters(Protocol):
+    """Puts a mail into the queue, in the caller's transaction (``mail/queue.py``)."""
+
+    async def __call__(
+        self, tx: Any, tenant: Tenant, template: str, recipient: str, values: dict[str, object], lives_seconds: float, *, is_decoy: bool
+    ) -> None:
+        """``is_decoy``: written like any other and never sent."""
+        ...

@@ -22,6 +22,8 @@ SECRET = "fb_sk_"  # noqa: S105 - a prefix, not a secret
 PREFIXES = (PUBLISHABLE, SECRET)
 """Of keys; a refresh token looks the same but is no credential of a request."""
 REFRESH = "fb_rt_"
+ONE_TIME = "fb_ot_"
+"""Mailed: the token of a link."""
 _PREFIX_LENGTH = 6
 _LOCATOR_LENGTH = 9  # 48 bits
 _SECRET_LENGTH = 43  # 256 bits
