@@ -28,8 +28,10 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.outbound.client import OutboundClient
 from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -123,6 +125,8 @@ class Program(Worker):
         self.verifier = Verifier(self.rings, self.rules)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self.auth = account_parts(self)
+        self.outbound = OutboundClient(config)
+        self.factors = factor_parts(self)
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
@@ -273,8 +277,11 @@ class Program(Worker):
 
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
+        control.captcha = captcha_demand(self)
         TenantRoutes(self.tenants).register(control)
         gotrue = register_accounts(self, control)
+        gotrue.external["passkeys"] = self.config.passkeys.enabled
+        register_factors(self, control)
         register_account_mails(self, control, gotrue)
         register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
@@ -324,7 +331,9 @@ class Program(Worker):
         """End connections and background work."""
         await super().close()
         await self._catalogues.close()
+        await self.factors.hooks.close()
         await self.account_sessions.close()
+        await self.outbound.close()
         self.auth.passwords.close()
 
     async def _hear(self) -> None:

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -18,11 +19,17 @@ import orjson
 from fluxbase import app as application
 from fluxbase.auth import session_store, user_store
 from fluxbase.auth.accounts import Accounts
+from fluxbase.auth.factors import attempts, step_up
+from fluxbase.auth.factors import store as factor_store
+from fluxbase.auth.passkeys import ceremony
+from fluxbase.auth.passkeys import store as passkey_store
 from fluxbase.auth.passwords import Passwords
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
+from fluxbase.kernel import permissions
+from fluxbase.kernel import principal as principals
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web.middleware import authorise
 from tests.support import mailed_twins
@@ -78,6 +85,56 @@ async def _checks_nothing(*_: Any, **__: Any) -> None:
     """Nothing."""
 
 
+def _takes_the_users_id(original: Any) -> Any:
+    async def by_ticket(self: Any, tenant: Any, raw_ticket: str, device: Any) -> Any:
+        if raw_ticket.startswith("fb_mt_"):
+            return await original(self, tenant, raw_ticket, device)
+        async with self._transactions(tenant, reason="twin") as tx:
+            made, _ = await factor_store.insert_ticket(tx, tenant.id, factor_store.NewTicket("sign_in", raw_ticket, b""), 60)
+        return factor_store.Ticket(made, "sign_in", raw_ticket, None, None, ("password",))
+
+    return by_ticket
+
+
+def _asks_no_debt(original: Any) -> Any:
+    def authorise(access: Any, permission: Any, principal: Any, **options: Any) -> Any:
+        return original(access, permission, principal and replace(principal, is_pending=False), **options)
+
+    return authorise
+
+
+def _always(answer: Any) -> Callable[[Any], Any]:
+    async def give(*_: Any, **__: Any) -> Any:
+        return answer
+
+    return lambda _: give
+
+
+def _tries_for_ever(original: Any) -> Any:
+    return lambda tx, tenant, token, device, _: original(tx, tenant, token, device, 1_000_000)
+
+
+def _counts_nothing(original: Any) -> Any:
+    def verify(self: Any, credential: Any, challenge: bytes, **options: Any) -> Any:
+        shown = original(self, credential, challenge, **{**options, "sign_count": 0})
+        return replace(shown, sign_count=2**31)
+
+    return verify
+
+
+def _keeps_the_challenge(original: Any) -> Any:
+    async def consume(tx: Any, tenant: Any, purpose: str, challenge_id: str, session_id: Any) -> Any:
+        kept = await original(tx, tenant, purpose, challenge_id, session_id)
+        if kept is not None:
+            made, _ = await passkey_store.insert_challenge(
+                tx, tenant, purpose, kept.challenge, 60, user_id=kept.user_id, session_id=session_id
+            )
+            await tx.fetch("update auth.webauthn_challenges set id = $1::text::uuid where id = $2::text::uuid", challenge_id, made)
+        return kept
+
+    return consume
+
+
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
@@ -85,6 +142,15 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
+    "factors:ticket": (attempts.Attempts, "by_ticket", _takes_the_users_id),
+    "factors:pending": (permissions, "authorise", _asks_no_debt),
+    "factors:replay": (factor_store, "accept_step", _always(True)),
+    "factors:cap": (factor_store, "count_attempt", _always(None)),
+    "factors:tries": (factor_store, "try_ticket", _tries_for_ever),
+    "factors:lowering": (principals, "factor_keys", lambda _: lambda _ids: ()),
+    "factors:step-up": (step_up.StepUp, "require", _always(None)),
+    "passkeys:counter": (ceremony.RelyingParty, "verify_assertion", _counts_nothing),
+    "passkeys:challenge": (passkey_store, "consume_challenge", _keeps_the_challenge),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "auth:refresh-reuse": (session_store, "select_used", _forgives_reuse),
     "auth:lock": (user_store, "count_failure", lambda _: _checks_nothing),

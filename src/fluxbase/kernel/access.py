@@ -18,6 +18,8 @@ class Access(StrEnum):
     """Any credential: a token or a key, the anon key too."""
     USER = "user"
     """A signed-in user's access token."""
+    PENDING = "pending"
+    """A signed-in user, whose session may still owe a second factor: what shows it, and nothing that tells or changes more."""
     SERVICE = "service"
     """A tenant's administrator: its service key, a user whose role holds the route's permission, a platform administrator."""
     INSTANCE = "instance"

@@ -58,6 +58,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:roles:write", OWNERS, "Make, change, delete, assign roles; never more than one's own."),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
         Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
+        Permission("auth:factors:manage", OWNERS, "Look at, name and take away second factors and passkeys of users."),
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
         Permission("auth:account:read", USERS, "One's own account and sessions."),
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
@@ -111,7 +112,9 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
             return
         raise Unauthenticated("A credential is required.", code="missing_credential")
     _check_credential(permission, principal)
-    if access is Access.USER and principal.user_id is None:
+    if principal.is_pending and access is not Access.PENDING:
+        raise Forbidden("Show your second factor first.", code="insufficient_aal")
+    if access in (Access.USER, Access.PENDING) and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.access import Access
-from fluxbase.kernel.errors import Unavailable
+from fluxbase.kernel.errors import Forbidden, Unavailable
 from fluxbase.kernel.permissions import authorise
 from fluxbase.web.context import context_of
 
@@ -53,4 +53,7 @@ async def check_standing(context: RequestContext, access: Access, standing: Stan
         context.principal = await standing(context.principal, context.deadline)
     except Unavailable as error:
         if error.code != "frozen" or access is not Access.INSTANCE:
+            raise
+    except Forbidden as error:  # a factor of this token is gone, and another must be shown: that is done on these routes
+        if error.code != "insufficient_aal" or access is not Access.PENDING:
             raise
