@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.oauth import OAuth
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -235,6 +236,7 @@ class Config(Section):
     external: External = External()
     limits: Limits = Limits()
     outbound: Outbound = Outbound()
+    oauth: OAuth = OAuth()
     metrics: Metrics = Metrics()
     log: Log = Log()
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")
