@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# Authlib has no types, and JSON from outside has none; each member is checked where it is read.
 """The OAuth 2 client: the address a browser is sent to, and what the provider's code is exchanged for (RFC 6749, 7636, 9700).
 
 No redirect is followed with the code or our secret. The answer is read for what it proves and nothing else is believed of it.
@@ -83,7 +85,7 @@ class OAuthClient:
         if provider.spec.is_oidc:
             if tokens.id_token is None:
                 raise PeerUnavailable(provider.spec.display_name)
-            expected = Expected(nonce, (provider.client_id,), tokens.access_token)
+            expected = Expected((nonce,), (provider.client_id,), tokens.access_token)
             claims = await self._id_tokens.verify(provider, tokens.id_token, expected)
             claims = await self._with_profile(provider, claims, tokens.access_token)
             return identity_of(provider.name, str(claims["iss"]), claims, trusts_email=provider.spec.trusts_email), tokens
@@ -107,12 +109,12 @@ class OAuthClient:
         form, headers = _authenticated(provider, {"token": tokens.refresh_token or tokens.access_token})
         return (await self._outbound.post_form(url, form, headers=headers)).is_success
 
-    async def logout_url(self, provider: Provider, tokens: ProviderTokens | None, redirect_to: str, state: str) -> str | None:
+    async def logout_url(self, provider: Provider, tokens: ProviderTokens | None, redirect_to: str) -> str | None:
         """Where a browser ends its session at the provider (OpenID Connect RP-Initiated Logout); None where there is no such place."""
         url = (await self._directory.metadata(provider)).logout_url if provider.spec.is_oidc else ""
         if not url:
             return None
-        parameters = {"client_id": provider.client_id, "post_logout_redirect_uri": redirect_to, "state": state}
+        parameters = {"client_id": provider.client_id, "post_logout_redirect_uri": redirect_to}
         if tokens is not None and tokens.id_token is not None:
             parameters["id_token_hint"] = tokens.id_token
         separator = "&" if "?" in url else "?"

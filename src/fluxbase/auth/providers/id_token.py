@@ -35,8 +35,8 @@ LONGEST_TOKEN = 16_384
 class Expected:
     """What the flow knows."""
 
-    nonce: str | None
-    """The claim's value; None: the token must have none."""
+    nonces: tuple[str, ...]
+    """What the claim may be; none: the token must have no nonce."""
     audiences: Collection[str]
     access_token: str | None = None
 
@@ -57,7 +57,7 @@ class IdTokens:
         check_issuer(claims, metadata)
         check_audience(claims, expected.audiences)
         check_times(claims, time.time())
-        check_nonce(claims, expected.nonce)
+        check_nonce(claims, expected.nonces)
         check_access_token(claims, str(header.get("alg")), expected.access_token)
         if not isinstance(claims.get("sub"), str) or not 0 < len(claims["sub"]) <= 255:
             raise refused("it names no subject")
@@ -117,12 +117,12 @@ def check_times(claims: dict[str, Any], now: float) -> None:
         raise refused("it has expired or is not good yet")
 
 
-def check_nonce(claims: dict[str, Any], expected: str | None) -> None:
-    """The nonce of this flow, so that a token from another flow is worth nothing."""
+def check_nonce(claims: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """The nonce of this flow, so that a token from another flow is worth nothing. Both have one, or neither."""
     nonce = claims.get("nonce")
-    if expected is None and nonce is None:
+    if nonce is None and not expected:
         return
-    if expected is None or not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.encode()):
+    if not isinstance(nonce, str) or not any(hmac.compare_digest(nonce.encode(), each.encode()) for each in expected):
         raise refused("its nonce is not this sign-in's")
 
 

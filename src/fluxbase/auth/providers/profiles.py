@@ -1,3 +1,5 @@
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# JSON from outside has no types; each member is checked where it is read.
 """Who it is, in a provider's words, read into one form. What the provider did not say is absent, never guessed.
 
 An address counts as verified only when the provider says so with JSON ``true`` (threat B11: the text "true", 1 or silence do not) and
@@ -71,19 +73,19 @@ def is_email_verified(claims: dict[str, Any]) -> bool:
 
 async def _github(spec: ProviderSpec, profile: dict[str, Any], fetch: Fetch) -> dict[str, Any]:
     listed = await fetch("https://api.github.com/user/emails")
-    entries: list[Any] = listed if isinstance(listed, list) else []  # pyright: ignore[reportUnknownVariableType]
-    primary = next((each for each in entries if isinstance(each, dict) and each.get("primary") is True), {})  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    entries: list[Any] = listed if isinstance(listed, list) else []
+    primary = next((each for each in entries if isinstance(each, dict) and each.get("primary") is True), {})
     return {
         "sub": _number(profile, spec), "name": profile.get("name"), "preferred_username": profile.get("login"),
-        "picture": profile.get("avatar_url"), "profile": profile.get("html_url"), "email": primary.get("email"),  # pyright: ignore[reportUnknownMemberType]
-        "email_verified": primary.get("verified"),  # pyright: ignore[reportUnknownMemberType]
+        "picture": profile.get("avatar_url"), "profile": profile.get("html_url"), "email": primary.get("email"),
+        "email_verified": primary.get("verified"),
     }  # fmt: skip
 
 
 async def _facebook(spec: ProviderSpec, profile: dict[str, Any], _: Fetch) -> dict[str, Any]:
     """Facebook says nothing of verification, so its addresses are not verified."""
     picture = profile.get("picture")
-    data: Any = picture.get("data", {}) if isinstance(picture, dict) else {}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    data: Any = picture.get("data", {}) if isinstance(picture, dict) else {}
     return {"sub": _number(profile, spec), "name": profile.get("name"), "email": profile.get("email"), "picture": data.get("url")}
 
 
@@ -99,7 +101,7 @@ async def _discord(spec: ProviderSpec, profile: dict[str, Any], _: Fetch) -> dic
 async def _x(spec: ProviderSpec, profile: dict[str, Any], _: Fetch) -> dict[str, Any]:
     """X tells no address."""
     data: Any = profile.get("data")
-    found: dict[str, Any] = data if isinstance(data, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+    found: dict[str, Any] = data if isinstance(data, dict) else {}
     return {
         "sub": _number(found, spec), "name": found.get("name"), "preferred_username": found.get("username"),
         "picture": found.get("profile_image_url"),
