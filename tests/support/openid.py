@@ -14,8 +14,8 @@ import secrets
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -71,6 +71,7 @@ class LyingProvider:
     answer_issuer: str | None = "own"
     userinfo: dict[str, Any] = field(default_factory=dict)
     symmetric: bool = False
+    signing_key: RSAKey | None = None
     key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, {"kid": "own", "use": "sig", "alg": "RS256"}))
     codes: dict[str, str] = field(default_factory=dict)
     used_codes: list[str] = field(default_factory=list)
@@ -81,19 +82,29 @@ class LyingProvider:
         """Of its discovery document."""
         return f"http://127.0.0.1:{self.port}"
 
-    def tell(self, header: dict[str, Any] | None = None, *, answer_issuer: str | None = "own", symmetric: bool = False, **claims: Any) -> None:
+    def tell(
+        self, header: dict[str, Any] | None = None, *, answer_issuer: str | None = "own", symmetric: bool = False, **claims: Any
+    ) -> None:
         """What its next ID tokens say; None removes a claim."""
         self.claims, self.header, self.answer_issuer, self.symmetric = claims, header or {}, answer_issuer, symmetric
 
     def id_token(self, nonce: str | None) -> str:
         """Signed now."""
         now = int(time.time())
-        claims: dict[str, Any] = {"iss": self.issuer, "sub": "somebody", "aud": CLIENT_ID, "iat": now, "exp": now + 300, "nonce": nonce, **self.claims}
+        claims: dict[str, Any] = {
+            "iss": self.issuer,
+            "sub": "somebody",
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 300,
+            "nonce": nonce,
+            **self.claims,
+        }
         claims = {name: value for name, value in claims.items() if value is not None}
         if self.symmetric:  # signed with what everybody can read
             secret = OctKey.import_key(json.dumps(self.key.as_dict(private=False)))
             return jwt.encode({"alg": "HS256", "kid": "own"}, claims, secret, algorithms=["HS256"])
-        return jwt.encode({"alg": "RS256", "kid": "own", **self.header}, claims, self.key, algorithms=["RS256"])
+        return jwt.encode({"alg": "RS256", "kid": "own", **self.header}, claims, self.signing_key or self.key, algorithms=["RS256"])
 
     def reply(self, handler: BaseHTTPRequestHandler, path: str, values: dict[str, str]) -> tuple[int, Any]:
         """Status and JSON, or the URL of a redirect."""
@@ -118,7 +129,12 @@ class LyingProvider:
                 self.used_codes.append(values.get("code", ""))
                 if nonce is None:
                     return 400, {"error": "invalid_grant"}
-                return 200, {"access_token": "lying-access-token", "token_type": "Bearer", "expires_in": 60, "id_token": self.id_token(nonce)}
+                return 200, {
+                    "access_token": "lying-access-token",
+                    "token_type": "Bearer",
+                    "expires_in": 60,
+                    "id_token": self.id_token(nonce),
+                }
             case "/me":
                 return 200, self.userinfo
             case _:

@@ -7,6 +7,7 @@ SQL objects are taken away by ``tests/support/without.py``.
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from typing import Any
 import orjson
 
 from fluxbase import app as application
+from fluxbase.auth.providers import exchange, flows, id_token, identities, linking, profiles
+from fluxbase.auth.providers import store as provider_store
+from fluxbase.auth.redirects import RedirectRule
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
@@ -63,6 +67,35 @@ async def _checks_nothing(*_: Any) -> None:
     """Nothing."""
 
 
+def _verifies_nothing(_: Any) -> Any:
+    return lambda raw, *_: orjson.loads(base64.urlsafe_b64decode(raw.split(".")[1] + "=="))
+
+
+def _answers(value: Any) -> Callable[[Any], Any]:
+    return lambda _: lambda *_, **__: value
+
+
+def _answers_later(value: Any) -> Callable[[Any], Any]:
+    async def answer(*_: Any, **__: Any) -> Any:
+        return value
+
+    return lambda _: answer
+
+
+def _takes_again(original: Any) -> Any:
+    """What is taken once by DELETE … RETURNING is only read."""
+
+    class Reader:
+        def __init__(self, tx: Any) -> None:
+            self._tx = tx
+
+        async def fetch(self, sql: str, *values: Any) -> Any:
+            kept, _, columns = sql.rpartition("returning")
+            return await self._tx.fetch(f"select {columns} " + kept.replace("delete from", "from", 1), *values)
+
+    return lambda tx, *arguments, **options: original(Reader(tx), *arguments, **options)
+
+
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
@@ -70,6 +103,23 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
+    "oauth:browser": (flows, "is_same_browser", _answers(True)),
+    "oauth:bound": (flows, "is_bound", _answers(True)),
+    "oauth:code-once": (provider_store, "take_code", _takes_again),
+    "oauth:state-once": (provider_store, "take_flow", _takes_again),
+    "oauth:token-once": (provider_store, "note_assertion", _answers_later(True)),
+    "oauth:answer-issuer": (exchange.OAuthClient, "check_answer_issuer", _answers_later(None)),
+    "oauth:subject": (exchange, "is_same_subject", _answers(True)),
+    "oauth:signature": (id_token, "check_signature", _verifies_nothing),
+    "oauth:issuer": (id_token, "check_issuer", _answers(None)),
+    "oauth:audience": (id_token, "check_audience", _answers(None)),
+    "oauth:times": (id_token, "check_times", _answers(None)),
+    "oauth:nonce": (id_token, "check_nonce", _answers(None)),
+    "oauth:access-token": (id_token, "check_access_token", _answers(None)),
+    "oauth:verified": (profiles, "is_email_verified", lambda _: lambda claims: claims.get("email_verified", True) not in (False, None)),
+    "oauth:linking": (linking, "may_link", _answers(True)),
+    "oauth:redirect": (RedirectRule, "allows", _answers(True)),
+    "oauth:last-way-in": (identities, "has_another_way_in", _answers(True)),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
 }

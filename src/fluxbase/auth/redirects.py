@@ -27,7 +27,9 @@ class RedirectRule:
         if not url:
             return self.default
         if not self.allows(url):
-            raise AuthError("redirect_to is not in oauth.redirect_urls, where each URL stands exactly as the app sends it.", code="bad_redirect")
+            raise AuthError(
+                "redirect_to is not in oauth.redirect_urls, where each URL stands exactly as the app sends it.", code="bad_redirect"
+            )
         return url
 
 

@@ -27,7 +27,9 @@ class ProviderClient(Section):
 class MicrosoftClient(ProviderClient):
     """Microsoft Entra."""
 
-    directory: str = Field(default="common", pattern=r"^[A-Za-z0-9.-]{1,100}$", description="Directory: common, organizations, consumers or an id.")
+    directory: str = Field(
+        default="common", pattern=r"^[A-Za-z0-9.-]{1,100}$", description="Directory: common, organizations, consumers or an id."
+    )
 
 
 class AppleClient(ProviderClient):

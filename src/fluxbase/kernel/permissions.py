@@ -55,6 +55,12 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("rpc:functions:read", ANY_KIND, "List functions and read one's own executions.", "rpc:read"),
         Permission("rpc:functions:execute", ANY_KIND, "Call a function that the role may execute.", "rpc:execute"),
         Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
+        Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
+        Permission("auth:account:read", USERS, "One's own account and sessions."),
+        Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
+        Permission("auth:provider:use", ANY_KIND, "Begin and finish a sign-in through an identity provider.", "auth:write"),
+        Permission("auth:identity:write", USERS, "Link and unlink one's own identities, use the provider's tokens."),
+        Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
@@ -91,7 +97,7 @@ def covers(held: Iterable[str], wanted: str) -> bool:
 
 def authorise(access: Access, permission: Permission | None, principal: Principal | None, *, address: str, instance: TenantId) -> None:
     """Raises Unauthenticated or Forbidden unless this caller may use a route with this access and permission."""
-    if access is Access.PUBLIC:
+    if access in (Access.PUBLIC, Access.ENTRY):
         return
     if access is Access.LOOPBACK:
         if address not in {"127.0.0.1", "::1"}:

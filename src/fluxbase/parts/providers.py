@@ -20,35 +20,26 @@ from fluxbase.worker import public_url
 
 if TYPE_CHECKING:
     from fluxbase.app import Program
-    from fluxbase.auth.accounts import Accounts
+    from fluxbase.kernel.principal import Principal
+    from fluxbase.tenancy.registry import Tenant
     from fluxbase.web.control import ControlPlane
-    from fluxbase.web.flow_cookie import FlowCookie
     from fluxbase.web.supabase.auth.accounts import GoTrueAccounts
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderParts:
-    """The services of this area, and what its routes need besides."""
+    """The services of this area."""
 
     outbound: OutboundClient
+    redirects: RedirectRule
     providers: ProviderRegistry
     flows: OAuthFlows
     identities: Identities
     tokens: ProviderTokenService
-    accounts: Accounts
-    redirects: RedirectRule
-    cookie: FlowCookie
-    public_url: str
-
-    def start_url(self, token: str) -> str:
-        """The link that a browser follows to begin."""
-        return f"{self.public_url}/auth/v1/authorize?flow={token}"
 
 
 def provider_parts(program: Program) -> ProviderParts:
     """Built once a worker."""
-    from fluxbase.web.flow_cookie import FlowCookie
-
     config, auth, base = program.config, program.auth, public_url(program.config)
     outbound = OutboundClient(config)
     providers = ProviderRegistry(config.oauth)
@@ -57,21 +48,29 @@ def provider_parts(program: Program) -> ProviderParts:
     client = OAuthClient(outbound, directory, id_tokens, f"{base}/auth/v1/callback")
     redirects = RedirectRule(base, config.oauth.redirect_urls)
     vault = TokenVault(program.master)
-    linking = Linking(config.oauth, config.auth, record)
     flows = OAuthFlows(
-        program.account_sessions, providers, client, redirects, linking, auth.gate, vault, config.oauth,
+        program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record), auth.gate, vault, config.oauth,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
     identities = Identities(program.account_sessions, providers, id_tokens, flows, auth.accounts, record)
     tokens = ProviderTokenService(program.account_sessions, providers, client, vault, redirects, record)
-    cookie = FlowCookie(is_https=base.startswith("https://"), seconds=config.oauth.flow_seconds)
-    return ProviderParts(outbound, providers, flows, identities, tokens, auth.accounts, redirects, cookie, base)
+    return ProviderParts(outbound, redirects, providers, flows, identities, tokens)
 
 
 def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
     """Both dialects' routes."""
+    from fluxbase.web.flow_cookie import FlowCookie
     from fluxbase.web.native.auth.providers import NativeProviders
+    from fluxbase.web.provider_surface import ProviderSurface
     from fluxbase.web.supabase.auth.providers import GoTrueProviders
 
-    NativeProviders(program.providers, program.registry).register(control)
-    GoTrueProviders(program.providers, program.registry).register(control, gotrue)
+    async def bearer(tenant: Tenant, raw_token: str) -> Principal:
+        return await program.verifier.authenticate(tenant.id, raw_token)
+
+    parts, base = program.providers, public_url(program.config)
+    cookie = FlowCookie(is_https=base.startswith("https://"), seconds=program.config.oauth.flow_seconds)
+    surface = ProviderSurface(
+        parts.providers, parts.flows, parts.identities, parts.tokens, program.auth.accounts, program.registry, cookie, bearer, base
+    )
+    NativeProviders(surface).register(control)
+    GoTrueProviders(surface).register(control, gotrue)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 3600
 ASK_AGAIN_SECONDS = 60
+_DIRECTORY = r"(?:\{tenantid\}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _PUBLIC_KINDS = frozenset({"RSA", "EC", "OKP"})
 
 
@@ -69,9 +70,7 @@ class Directory:
 
         def address(name: str) -> str:
             value = document.get(name, "")
-            if not isinstance(value, str) or not value.startswith(("https://", *(["http://"] if spec.issuer.startswith("http://") else []))):
-                return ""
-            return value
+            return value if isinstance(value, str) and value.startswith(("https://", f"{spec.issuer.partition(':')[0]}://")) else ""
 
         found = Metadata(
             issuer, address("authorization_endpoint"), address("token_endpoint"), address("userinfo_endpoint"),
@@ -99,7 +98,7 @@ def is_issuer_of(template: str, issuer: str) -> bool:
     head, place, tail = template.partition("{tenantid}")
     if not place:
         return issuer == template
-    return re.fullmatch(re.escape(head) + r"(?:\{tenantid\}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})" + re.escape(tail), issuer) is not None
+    return re.fullmatch(re.escape(head) + _DIRECTORY + re.escape(tail), issuer) is not None
 
 
 def _key_set(document: dict[str, Any], name: str) -> KeySet:

@@ -127,7 +127,8 @@ class OAuthFlows:
         provider = self._providers.get(wanted.provider)
         if (wanted.code_challenge is None) != (wanted.code_challenge_method is None):
             raise AuthError("code_challenge and code_challenge_method go together", code="validation_failed")
-        if wanted.code_challenge is not None and ((wanted.code_challenge_method or "").lower() != "s256" or not _CHALLENGE.fullmatch(wanted.code_challenge)):
+        method = (wanted.code_challenge_method or "s256").lower()
+        if method != "s256" or not _CHALLENGE.fullmatch(wanted.code_challenge or "A" * 43):
             raise AuthError("code_challenge must be the S256 challenge of a verifier", code="validation_failed")
         if not all(_SCOPE.fullmatch(scope) for scope in wanted.scopes) or len(wanted.scopes) > 50:
             raise AuthError("scopes must be a list of scope names", code="validation_failed")
@@ -151,7 +152,7 @@ class OAuthFlows:
         return Departure(url, kept, provider.spec.posts_answer)
 
     async def callback(self, answer: Mapping[str, str], browser: str | None, device: Device) -> str:
-        """Where the browser goes with ``?code=`` or ``?error=``. Raises AuthError ``bad_oauth_state`` when the flow is not this browser's."""
+        """Where the browser goes with ``?code=`` or ``?error=``. Raises AuthError ``bad_oauth_state`` when it did not begin the flow."""
         raw_state = answer.get("state", "")
         tenant = await self._tenant_of(raw_state, STATE)
         async with self._transactions(tenant, reason="answer of a provider") as tx:

@@ -131,7 +131,7 @@ def check_access_token(claims: dict[str, Any], algorithm: str, access_token: str
     at_hash = claims.get("at_hash")
     if access_token is None or at_hash is None:
         return
-    digest = {"384": hashlib.sha384, "512": hashlib.sha512}.get(algorithm[-3:], hashlib.sha512 if algorithm.startswith("Ed") else hashlib.sha256)
+    digest = {"256": hashlib.sha256, "384": hashlib.sha384}.get(algorithm[-3:], hashlib.sha512)
     half = digest(access_token.encode()).digest()
     wanted = base64.urlsafe_b64encode(half[: len(half) // 2]).rstrip(b"=").decode()
     if not isinstance(at_hash, str) or not hmac.compare_digest(at_hash.encode(), wanted.encode()):

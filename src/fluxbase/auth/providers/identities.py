@@ -71,9 +71,7 @@ class Identities:
             if link_to is not None:
                 await self._require_fresh(tx, tenant, link_to)
 
-        return await self._flows.enter(
-            tenant, proven, None, device, link_to=None if link_to is None else link_to.user_id, before=once
-        )
+        return await self._flows.enter(tenant, proven, None, device, link_to=None if link_to is None else link_to.user_id, before=once)
 
     async def begin_link(self, tenant: Tenant, caller: Principal, wanted: Wanted) -> str:
         """The start link's token of an explicit link. Raises AuthError ``reauthentication_needed``."""

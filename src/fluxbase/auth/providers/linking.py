@@ -9,6 +9,8 @@ verified            new account with it      the same account          refused
 not verified, none  new account without it   new account without it    new account without it
 ==================  =======================  ========================  =====================
 
+An account has confirmed its address when sign-up asks for that (``auth.require_email_verification``), or when it was made by a
+provider that verified the same address. Where sign-up takes any address at its word, that word links nothing.
 Refused, because an attacker may have signed up with the victim's address and would share the account. Whoever owns the
 account confirms its address, or signs in to it and links explicitly.
 """
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase.auth import user_store
 from fluxbase.auth.providers import store
+from fluxbase.auth.providers.profiles import is_email_verified
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ class Linking:
         holder = None if email is None else await user_store.select_user_by_email(tx, tenant.id, email)
         if holder is None:
             user_id, is_new = await self._create(tx, tenant, proven, email), True
-        elif self._settings.auto_link and may_link(holder, proven):
+        elif self._settings.auto_link and may_link(holder, proven, is_confirmation_asked=self._auth.require_email_verification):
             user_id, is_new = holder.id, False
         else:
             raise AuthError(
@@ -102,9 +105,15 @@ class Linking:
         return user
 
 
-def may_link(holder: User, proven: ProvenIdentity) -> bool:
+def may_link(holder: User, proven: ProvenIdentity, *, is_confirmation_asked: bool) -> bool:
     """Both sides have proven the address."""
-    return holder.email_confirmed_at is not None and proven.is_email_verified
+    if holder.email_confirmed_at is None or not proven.is_email_verified:
+        return False
+    own = (holder.email or "").lower()
+    return is_confirmation_asked or any(
+        each.provider != "email" and is_email_verified(each.data) and str(each.data.get("email")).lower() == own
+        for each in holder.identities
+    )
 
 
 def _metadata(proven: ProvenIdentity) -> dict[str, object]:

@@ -56,7 +56,7 @@ class ProviderRegistry:
         for name, client in settings.oidc.items():
             spec = ProviderSpec(
                 name, client.display_name or name, client.issuer, tuple(client.scopes), trusts_email=client.trusts_email,
-                secret_in="client_secret_basic" if client.client_secret else "none",  # noqa: S106 - names of methods
+                secret_in="client_secret_basic" if client.client_secret else "none",
             )  # fmt: skip
             found.append(Provider(spec, client.client_id, client.client_secret, spec.scopes, tuple(client.audiences)))
         self._providers = {provider.name: provider for provider in found}

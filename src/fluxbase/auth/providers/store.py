@@ -53,8 +53,8 @@ async def insert_flow(tx: SystemTx, tenant: TenantId, state_hash: bytes, flow: F
                                           browser_hash, nonce, verifier_sealed, expires_at)
            values ($1::text::uuid, $2::bytea, $3::text, $4::text::uuid, $5::text, $6::text, $7::text, $8::text, $9::bytea, $10::text,
                    $11::bytea, now() + make_interval(secs => $12::text::integer)) returning 1""",
-        tenant, state_hash, flow.purpose, flow.user_id, flow.provider, flow.redirect_to, flow.scopes, flow.code_challenge, flow.browser_hash,
-        flow.nonce, flow.verifier_sealed, str(seconds),
+        tenant, state_hash, flow.purpose, flow.user_id, flow.provider, flow.redirect_to, flow.scopes, flow.code_challenge,
+        flow.browser_hash, flow.nonce, flow.verifier_sealed, str(seconds),
     )  # fmt: skip
 
 
@@ -62,7 +62,8 @@ async def take_flow(tx: SystemTx, tenant: TenantId, state_hash: bytes, *, is_sta
     """Once, before it expires."""
     rows = await tx.fetch(
         """delete from auth.oauth_states
-            where tenant_id = $1::text::uuid and state_hash = $2::bytea and expires_at > now() and (browser_hash is not null) = $3::text::boolean
+            where tenant_id = $1::text::uuid and state_hash = $2::bytea and expires_at > now()
+              and (browser_hash is not null) = $3::text::boolean
            returning purpose, user_id::text, provider, redirect_to, scopes, code_challenge, browser_hash, nonce, verifier_sealed""",
         tenant, state_hash, str(is_started).lower(),
     )  # fmt: skip
@@ -77,8 +78,8 @@ async def insert_code(tx: SystemTx, tenant: TenantId, code_hash: bytes, code: Fl
                                         expires_at)
            values ($1::text::uuid, $2::bytea, $3::text, $4::text::uuid, $5::text::jsonb, $6::text, $7::bytea, $8::text, $9::bytea,
                    now() + make_interval(secs => $10::text::integer)) returning 1""",
-        tenant, code_hash, code.purpose, code.user_id, orjson.dumps(code.identity.as_json()).decode(), code.method, code.tokens_sealed,
-        code.code_challenge, code.device_hash, str(seconds),
+        tenant, code_hash, code.purpose, code.user_id, orjson.dumps(code.identity.as_json()).decode(), code.method,
+        code.tokens_sealed, code.code_challenge, code.device_hash, str(seconds),
     )  # fmt: skip
 
 
@@ -161,10 +162,9 @@ async def select_tokens(tx: SystemTx, tenant: TenantId, user: UserId, provider: 
 
 async def delete_tokens(tx: SystemTx, tenant: TenantId, user: UserId, provider: str) -> int:
     """How many."""
-    return len(
-        await tx.fetch(
-            """delete from auth.provider_tokens
-                where tenant_id = $1::text::uuid and user_id = $2::text::uuid and provider = $3::text returning 1""",
-            tenant, user, provider,
-        )  # fmt: skip
-    )
+    rows = await tx.fetch(
+        """delete from auth.provider_tokens
+            where tenant_id = $1::text::uuid and user_id = $2::text::uuid and provider = $3::text returning 1""",
+        tenant, user, provider,
+    )  # fmt: skip
+    return len(rows)

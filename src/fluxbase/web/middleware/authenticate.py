@@ -115,8 +115,13 @@ class Authenticate:
         await self._app(scope, receive, send)
 
     async def _identify(self, context: RequestContext) -> None:
-        is_public = context.route is not None and context.route.access is Access.PUBLIC
-        raw = [] if is_public else self._credentials(context.headers)
+        access = None if context.route is None else context.route.access
+        if access is Access.PUBLIC:
+            raw: list[str] = []
+        elif access is Access.ENTRY:
+            raw = [] if (key := context.headers.get(b"apikey")) is None else [key.decode("latin-1")]
+        else:
+            raw = self._credentials(context.headers)
         if not raw:
             named = context.tenant or self._registry.default
             context.principal = _as_seen_by(named, self._authenticator.anonymous(named.id))

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.ids import RequestId as Id
-from fluxbase.web.context import KEY, RequestContext, dialect_of
+from fluxbase.web.context import API_VERSION, KEY, Dialect, RequestContext, dialect_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
@@ -46,7 +46,10 @@ class RequestId:
         request_id = next(_ids)
         path: str = scope["path"]
         added = {b"x-request-id": request_id.encode()}
-        context = scope[KEY] = RequestContext(Id(request_id), time.monotonic(), path, dialect_of(path), added, {})
+        dialect = dialect_of(path, scope["headers"])
+        if dialect is Dialect.AUTH_2024:
+            added[b"x-supabase-api-version"] = API_VERSION
+        context = scope[KEY] = RequestContext(Id(request_id), time.monotonic(), path, dialect, added, {})
 
         def send_with_headers(message: Message) -> Awaitable[None]:
             kind = message["type"]

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from fluxbase.auth.providers.registry import Provider
     from fluxbase.auth.users import Identity
     from fluxbase.kernel.ids import UserId
-    from fluxbase.parts.providers import ProviderParts
-    from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.control import ControlPlane
+    from fluxbase.web.provider_surface import ProviderSurface
 
 ROOT = "/api/v1/auth"
 Name = Annotated[str, Path(max_length=40)]
@@ -66,34 +65,34 @@ class LogoutBody(BaseModel):
 class NativeProviders:
     """Translates; every rule is in ``auth/providers/``."""
 
-    def __init__(self, parts: ProviderParts, registry: TenantRegistry) -> None:
-        self._parts = parts
-        self._registry = registry
+    def __init__(self, surface: ProviderSurface) -> None:
+        self._surface = surface
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen."""
         one = f"{ROOT}/oauth/{{provider}}"
         mine = f"{ROOT}/user/identities"
-        for method, path, endpoint, access, limit, name in (
-            ("GET", f"{ROOT}/oauth/providers", self.providers, Access.ENTRY, CONTROL_PLANE, "auth.oauth_providers"),
-            ("GET", f"{one}/authorize", self.authorize, Access.ENTRY, PROVIDER, "auth.oauth_authorize"),
-            ("GET", f"{one}/callback", self.callback, Access.OPTIONAL, PROVIDER, "auth.oauth_callback"),
-            ("GET", f"{one}/token", self.token, Access.USER, CONTROL_PLANE, "auth.oauth_token"),
-            ("POST", f"{one}/logout", self.log_out, Access.USER, CONTROL_PLANE, "auth.oauth_logout"),
-            ("POST", f"{ROOT}/signin/idtoken", self.sign_in, Access.ENTRY, SIGN_IN, "auth.signin_idtoken"),
-            ("GET", mine, self.identities, Access.USER, CONTROL_PLANE, "auth.identities"),
-            ("POST", mine, self.link, Access.USER, PROVIDER, "auth.identity_link"),
-            ("DELETE", f"{mine}/{{identity}}", self.unlink, Access.USER, CONTROL_PLANE, "auth.identity_unlink"),
+        use, own = "auth:provider:use", "auth:identity:write"
+        for method, path, endpoint, access, limit, name, permission in (
+            ("GET", f"{ROOT}/oauth/providers", self.providers, Access.ENTRY, CONTROL_PLANE, "auth.oauth_providers", "auth:settings:read"),
+            ("GET", f"{one}/authorize", self.authorize, Access.ENTRY, PROVIDER, "auth.oauth_authorize", use),
+            ("GET", f"{one}/callback", self.callback, Access.OPTIONAL, PROVIDER, "auth.oauth_callback", use),
+            ("GET", f"{one}/token", self.token, Access.USER, CONTROL_PLANE, "auth.oauth_token", own),
+            ("POST", f"{one}/logout", self.log_out, Access.USER, CONTROL_PLANE, "auth.oauth_logout", own),
+            ("POST", f"{ROOT}/signin/idtoken", self.sign_in, Access.ENTRY, SIGN_IN, "auth.signin_idtoken", "auth:session:begin"),
+            ("GET", mine, self.identities, Access.USER, CONTROL_PLANE, "auth.identities", "auth:account:read"),
+            ("POST", mine, self.link, Access.USER, PROVIDER, "auth.identity_link", own),
+            ("DELETE", f"{mine}/{{identity}}", self.unlink, Access.USER, CONTROL_PLANE, "auth.identity_unlink", own),
         ):
-            control.add(method, path, endpoint, access=access, limit=limit, name=name)
+            control.add(method, path, endpoint, access=access, limit=limit, name=name, permission=permission)
 
     async def providers(self) -> JSONResponse:
         """What is offered."""
-        return JSONResponse({"providers": [self._public(provider) for provider in self._parts.providers.all()]})
+        return JSONResponse({"providers": [self._public(provider) for provider in self._surface.providers.all()]})
 
     def _public(self, provider: Provider) -> dict[str, Any]:
         name, shown = provider.name, provider.spec.display_name
-        url = f"{self._parts.public_url}{ROOT}/oauth/{name}/authorize"
+        url = f"{self._surface.public_url}{ROOT}/oauth/{name}/authorize"
         return {"id": name, "provider": name, "name": shown, "display_name": shown, "enabled": True, "authorize_url": url}
 
     async def authorize(
@@ -105,24 +104,26 @@ class NativeProviders:
             provider, redirect_uri or redirect_to or None, tuple(each.strip() for each in scopes.split(",") if each.strip()),
             code_challenge or None, code_challenge_method or None,
         )  # fmt: skip
-        token = await self._parts.flows.begin(tenant_of(request, self._registry), wanted)
-        return JSONResponse({"url": self._parts.start_url(token), "provider": provider}, headers=_NO_STORE)
+        token = await self._surface.flows.begin(tenant_of(request, self._surface.registry), wanted)
+        return JSONResponse({"url": self._surface.start_url(token), "provider": provider}, headers=_NO_STORE)
 
     async def callback(self, provider: Name, request: Request, code: Text = "", code_verifier: Text = "") -> JSONResponse:
         """The session for the code of the app's page."""
-        self._parts.providers.get(provider)
+        self._surface.providers.get(provider)
         device = device_of(context_of(request.scope))
-        got = await self._parts.flows.redeem(tenant_of(request, self._registry), code, code_verifier or None, device, caller_of(request))
+        got = await self._surface.flows.redeem(
+            tenant_of(request, self._surface.registry), code, code_verifier or None, device, caller_of(request)
+        )
         return JSONResponse({**entered(got.found), "is_new_user": got.is_new_user}, headers=_NO_STORE)
 
     async def token(self, provider: Name, request: Request) -> JSONResponse:
         """The provider's own token, refreshed when it is about to end."""
         try:
-            tokens = await self._parts.tokens.current(tenant_of(request, self._registry), _user(request), provider)
+            tokens = await self._surface.tokens.current(tenant_of(request, self._surface.registry), _user(request), provider)
         except AuthError as error:
             if error.code != "oauth_token_not_found":
                 raise
-            url = f"{self._parts.public_url}{ROOT}/oauth/{provider}/authorize"
+            url = f"{self._surface.public_url}{ROOT}/oauth/{provider}/authorize"
             body = {
                 "error": error.message, "code": "NOT_FOUND", "error_code": error.code, "error_hint": "Send the user to authorize_url.",
                 "provider": provider, "authorize_url": url,
@@ -140,7 +141,7 @@ class NativeProviders:
     async def log_out(self, provider: Name, request: Request, body: LogoutBody | None = None) -> JSONResponse:
         """Forget the provider's tokens here and there."""
         wanted = None if body is None else body.redirect_url
-        done = await self._parts.tokens.log_out(tenant_of(request, self._registry), _user(request), provider, wanted)
+        done = await self._surface.tokens.log_out(tenant_of(request, self._surface.registry), _user(request), provider, wanted)
         answer: dict[str, Any] = {
             "provider": provider, "local_tokens_revoked": done.is_revoked_here, "provider_token_revoked": done.is_revoked_there,
             "requires_redirect": done.url is not None,
@@ -151,23 +152,23 @@ class NativeProviders:
         """A session for an ID token of the provider's own SDK."""
         presented = PresentedToken(body.provider, "", body.token, body.access_token, body.nonce)
         device = device_of(context_of(request.scope))
-        got = await self._parts.identities.sign_in(tenant_of(request, self._registry), presented, device)
+        got = await self._surface.identities.sign_in(tenant_of(request, self._surface.registry), presented, device)
         return JSONResponse({**entered(got.found), "is_new_user": got.is_new_user}, headers=_NO_STORE)
 
     async def identities(self, request: Request) -> JSONResponse:
         """The caller's own."""
-        user, _ = await self._parts.accounts.current(tenant_of(request, self._registry), caller_of(request))
+        user, _ = await self._surface.accounts.current(tenant_of(request, self._surface.registry), caller_of(request))
         return JSONResponse({"identities": [_identity(each) for each in user.identities]})
 
     async def link(self, body: LinkBody, request: Request) -> JSONResponse:
         """Where to send the browser to link a provider."""
         wanted = Wanted(body.provider, body.redirect_to, (), body.code_challenge, body.code_challenge_method)
-        token = await self._parts.identities.begin_link(tenant_of(request, self._registry), caller_of(request), wanted)
-        return JSONResponse({"url": self._parts.start_url(token), "provider": body.provider, "state": token[-16:]}, headers=_NO_STORE)
+        token = await self._surface.identities.begin_link(tenant_of(request, self._surface.registry), caller_of(request), wanted)
+        return JSONResponse({"url": self._surface.start_url(token), "provider": body.provider, "state": token[-16:]}, headers=_NO_STORE)
 
     async def unlink(self, identity: Annotated[str, Path(max_length=64)], request: Request) -> JSONResponse:
         """Another's identity and none at all are the same 404."""
-        await self._parts.identities.unlink(tenant_of(request, self._registry), caller_of(request), identity)
+        await self._surface.identities.unlink(tenant_of(request, self._surface.registry), caller_of(request), identity)
         return JSONResponse({"success": True})
 
 
