@@ -20,6 +20,7 @@ from fluxbase import app as application
 from fluxbase.auth.providers import exchange, flows, id_token, identities, linking, profiles
 from fluxbase.auth.providers import store as provider_store
 from fluxbase.auth.redirects import RedirectRule
+from fluxbase.auth.saml import assertion
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import service, snapshot
@@ -102,6 +103,8 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
+    "saml:response": (assertion.SignedResponse, "is_valid", _answers(True)),
+    "saml:request": (assertion, "is_for_this_request", _answers(True)),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "oauth:browser": (flows, "is_same_browser", _answers(True)),
     "oauth:bound": (flows, "is_bound", _answers(True)),

@@ -15,6 +15,8 @@ from fluxbase.auth.providers.linking import Linking
 from fluxbase.auth.providers.registry import ProviderRegistry
 from fluxbase.auth.providers.tokens import ProviderTokenService, TokenVault
 from fluxbase.auth.redirects import RedirectRule
+from fluxbase.auth.saml.flows import SamlFlows
+from fluxbase.auth.saml.registry import SamlRegistry
 from fluxbase.outbound.client import OutboundClient
 from fluxbase.worker import public_url
 
@@ -36,6 +38,8 @@ class ProviderParts:
     flows: OAuthFlows
     identities: Identities
     tokens: ProviderTokenService
+    saml: SamlRegistry
+    saml_flows: SamlFlows
 
 
 def provider_parts(program: Program) -> ProviderParts:
@@ -54,15 +58,23 @@ def provider_parts(program: Program) -> ProviderParts:
     )  # fmt: skip
     identities = Identities(program.account_sessions, providers, id_tokens, flows, auth.accounts, record)
     tokens = ProviderTokenService(program.account_sessions, providers, client, vault, redirects, record)
-    return ProviderParts(outbound, redirects, providers, flows, identities, tokens)
+    saml = SamlRegistry(config.saml, base, outbound)
+    saml_flows = SamlFlows(
+        program.account_sessions, saml, flows, auth.sessions, config.oauth, record,
+        tenant_by_locator=lambda locator: program.registry.find("locator", locator),
+    )  # fmt: skip
+    return ProviderParts(outbound, redirects, providers, flows, identities, tokens, saml, saml_flows)
 
 
 def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
     """Both dialects' routes."""
     from fluxbase.web.flow_cookie import FlowCookie
     from fluxbase.web.native.auth.providers import NativeProviders
+    from fluxbase.web.native.auth.saml import NativeSaml
     from fluxbase.web.provider_surface import ProviderSurface
+    from fluxbase.web.saml_surface import SamlSurface
     from fluxbase.web.supabase.auth.providers import GoTrueProviders
+    from fluxbase.web.supabase.auth.saml import GoTrueSaml
 
     async def bearer(tenant: Tenant, raw_token: str) -> Principal:
         return await program.verifier.authenticate(tenant.id, raw_token)
@@ -74,3 +86,6 @@ def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAc
     )
     NativeProviders(surface).register(control)
     GoTrueProviders(surface).register(control, gotrue)
+    sso = SamlSurface(parts.saml, parts.saml_flows, parts.flows, program.registry, cookie, base)
+    NativeSaml(sso).register(control)
+    GoTrueSaml(sso).register(control, gotrue)

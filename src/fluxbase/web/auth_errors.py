@@ -35,6 +35,8 @@ AUTH_ERRORS: dict[str, tuple[int, int, str]] = {
     "not_admin": (403, 403, "ADMIN_REQUIRED"),
     "oauth_token_not_found": (404, 404, "NOT_FOUND"),
     "provider_disabled": (400, 400, "INVALID_INPUT"),
+    "saml_assertion_invalid": (400, 400, "INVALID_TOKEN"),
+    "sso_provider_not_found": (404, 404, "NOT_FOUND"),
     "provider_refused": (400, 400, "INVALID_INPUT"),
     "reauthentication_needed": (400, 400, "INVALID_INPUT"),
     "reauthentication_not_valid": (422, 400, "INVALID_INPUT"),

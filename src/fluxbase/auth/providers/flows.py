@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -107,16 +107,16 @@ class OAuthFlows:
         flow = self._flow(wanted)
         token = format_opaque(START, tenant.locator, secrets.token_bytes(32))
         async with self._transactions(tenant, reason="begin a flow with a provider") as tx:
-            await store.insert_flow(tx, tenant.id, _hash(token), flow, seconds=self._settings.flow_seconds)
+            await store.insert_flow(tx, tenant.id, hash_of(token), flow, seconds=self._settings.flow_seconds)
         return token
 
     async def start(self, raw_token: str, browser: str | None) -> Departure:
         """Follow a start link, once. Raises AuthError ``bad_oauth_state``."""
         tenant = await self._tenant_of(raw_token, START)
         async with self._transactions(tenant, reason="start a flow with a provider") as tx:
-            flow = await store.take_flow(tx, tenant.id, _hash(raw_token), is_started=False)
+            flow = await store.take_flow(tx, tenant.id, hash_of(raw_token), is_started=False)
         if flow is None:
-            raise _bad_state()
+            raise bad_state()
         return await self._depart(tenant, flow, browser)
 
     async def authorize(self, tenant: Tenant, wanted: Wanted, browser: str | None) -> Departure:
@@ -125,6 +125,11 @@ class OAuthFlows:
 
     def _flow(self, wanted: Wanted) -> store.Flow:
         provider = self._providers.get(wanted.provider)
+        flow = self.checked(wanted, provider.name)
+        return replace(flow, scopes=" ".join(dict.fromkeys([*provider.scopes, *wanted.scopes])))
+
+    def checked(self, wanted: Wanted, provider: str) -> store.Flow:
+        """What the app asks for, checked. Raises AuthError: ``bad_redirect``, ``validation_failed``."""
         if (wanted.code_challenge is None) != (wanted.code_challenge_method is None):
             raise AuthError("code_challenge and code_challenge_method go together", code="validation_failed")
         method = (wanted.code_challenge_method or "s256").lower()
@@ -132,23 +137,21 @@ class OAuthFlows:
             raise AuthError("code_challenge must be the S256 challenge of a verifier", code="validation_failed")
         if not all(_SCOPE.fullmatch(scope) for scope in wanted.scopes) or len(wanted.scopes) > 50:
             raise AuthError("scopes must be a list of scope names", code="validation_failed")
-        return store.Flow(
-            "sign_in" if wanted.link_to is None else "link", wanted.link_to, provider.name, self._redirects.checked(wanted.redirect_to),
-            " ".join(dict.fromkeys([*provider.scopes, *wanted.scopes])), wanted.code_challenge,
-        )  # fmt: skip
+        purpose = "sign_in" if wanted.link_to is None else "link"
+        return store.Flow(purpose, wanted.link_to, provider, self._redirects.checked(wanted.redirect_to), "", wanted.code_challenge)
 
     async def _depart(self, tenant: Tenant, flow: store.Flow, browser: str | None) -> Departure:
         provider = self._providers.get(flow.provider)
-        kept = browser if browser is not None and _BROWSER.fullmatch(browser) else secrets.token_urlsafe(32)
+        kept = browser_secret(browser)
         state = format_opaque(STATE, tenant.locator, secrets.token_bytes(32))
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         url = await self._client.authorize_url(provider, state=state, nonce=nonce, verifier=verifier, scopes=tuple(flow.scopes.split()))
         started = store.Flow(
-            flow.purpose, flow.user_id, flow.provider, flow.redirect_to, flow.scopes, flow.code_challenge, _hash(kept), nonce,
-            self._vault.seal(verifier, f"oauth_verifier:{tenant.id}:{_hash(state).hex()}"),
+            flow.purpose, flow.user_id, flow.provider, flow.redirect_to, flow.scopes, flow.code_challenge, hash_of(kept), nonce,
+            self._vault.seal(verifier, f"oauth_verifier:{tenant.id}:{hash_of(state).hex()}"),
         )  # fmt: skip
         async with self._transactions(tenant, reason="start a flow with a provider") as tx:
-            await store.insert_flow(tx, tenant.id, _hash(state), started, seconds=self._settings.flow_seconds)
+            await store.insert_flow(tx, tenant.id, hash_of(state), started, seconds=self._settings.flow_seconds)
         return Departure(url, kept, provider.spec.posts_answer)
 
     async def callback(self, answer: Mapping[str, str], browser: str | None, device: Device) -> str:
@@ -156,22 +159,27 @@ class OAuthFlows:
         raw_state = answer.get("state", "")
         tenant = await self._tenant_of(raw_state, STATE)
         async with self._transactions(tenant, reason="answer of a provider") as tx:
-            flow = await store.take_flow(tx, tenant.id, _hash(raw_state), is_started=True)
+            flow = await store.take_flow(tx, tenant.id, hash_of(raw_state), is_started=True)
             if flow is None or not is_same_browser(flow.browser_hash, browser):
-                raise _bad_state()  # rolled back: who does not own the flow does not end it either
+                raise bad_state()  # rolled back: who does not own the flow does not end it either
         try:
             identity, tokens = await self._prove(tenant, flow, answer, raw_state)
         except FluxbaseError as error:
             code = "server_error" if error.code == "peer_unavailable" else "access_denied"
             return with_parameters(flow.redirect_to, {"error": code, "error_code": error.code, "error_description": error.message})
+        return await self.finish(tenant, flow, identity, tokens, device, state=raw_state)
+
+    async def finish(
+        self, tenant: Tenant, flow: store.Flow, identity: ProvenIdentity, tokens: ProviderTokens | None, device: Device, *,
+        method: str = "oauth", state: str,
+    ) -> str:  # fmt: skip
+        """Keep what was proven under a code; the address of the app's page with it."""
         code = format_opaque(CODE, tenant.locator, secrets.token_bytes(32))
-        proven = store.FlowCode(
-            flow.purpose, flow.user_id, identity, "oauth", self._vault.seal_tokens(tokens, _code_place(tenant, code)), flow.code_challenge,
-            _device_hash(device),
-        )  # fmt: skip
+        sealed = self._vault.seal_tokens(tokens, _code_place(tenant, code))
+        proven = store.FlowCode(flow.purpose, flow.user_id, identity, method, sealed, flow.code_challenge, _device_hash(device))
         async with self._transactions(tenant, reason="keep what a provider proved") as tx:
-            await store.insert_code(tx, tenant.id, _hash(code), proven, seconds=self._settings.code_seconds)
-        return with_parameters(flow.redirect_to, {"code": code, "state": raw_state} if flow.code_challenge is None else {"code": code})
+            await store.insert_code(tx, tenant.id, hash_of(code), proven, seconds=self._settings.code_seconds)
+        return with_parameters(flow.redirect_to, {"code": code, "state": state} if flow.code_challenge is None else {"code": code})
 
     async def _prove(
         self, tenant: Tenant, flow: store.Flow, answer: Mapping[str, str], raw_state: str
@@ -184,7 +192,7 @@ class OAuthFlows:
         code = answer.get("code", "")
         if not 0 < len(code) <= 4096:
             raise AuthError("The provider's answer has no code.", code="bad_oauth_callback")
-        verifier = self._vault.open(flow.verifier_sealed, f"oauth_verifier:{tenant.id}:{_hash(raw_state).hex()}")
+        verifier = self._vault.open(flow.verifier_sealed, f"oauth_verifier:{tenant.id}:{hash_of(raw_state).hex()}")
         return await self._client.exchange(provider, code=code, verifier=verifier, nonce=flow.nonce)
 
     async def redeem(self, tenant: Tenant, code: str, verifier: str | None, device: Device, caller: Principal | None = None) -> Entered:
@@ -193,7 +201,7 @@ class OAuthFlows:
         if parsed is None or parsed.locator != tenant.locator:
             raise _no_code()
         async with self._transactions(tenant, reason="redeem a code") as tx:
-            found = await store.take_code(tx, tenant.id, _hash(code))
+            found = await store.take_code(tx, tenant.id, hash_of(code))
         if found is None:
             raise _no_code()
         is_callers = caller is not None and caller.user_id is not None and caller.user_id == found.user_id
@@ -223,13 +231,18 @@ class OAuthFlows:
         parsed = parse_opaque(raw, (prefix,))
         tenant = None if parsed is None else await self._tenant_by_locator(parsed.locator)
         if tenant is None:
-            raise _bad_state()
+            raise bad_state()
         return tenant
+
+
+def browser_secret(browser: str | None) -> str:
+    """What a browser's cookie keeps: the secret of its flow before, so that two tabs do not disturb each other, or a new one."""
+    return browser if browser is not None and _BROWSER.fullmatch(browser) else secrets.token_urlsafe(32)
 
 
 def is_same_browser(browser_hash: bytes | None, browser: str | None) -> bool:
     """The cookie is the one that the start left (threat B19: login CSRF)."""
-    return browser_hash is not None and browser is not None and hmac.compare_digest(browser_hash, _hash(browser))
+    return browser_hash is not None and browser is not None and hmac.compare_digest(browser_hash, hash_of(browser))
 
 
 def is_bound(found: store.FlowCode, verifier: str | None, device: Device, *, is_callers: bool) -> bool:
@@ -243,7 +256,8 @@ def is_bound(found: store.FlowCode, verifier: str | None, device: Device, *, is_
     return hmac.compare_digest(found.device_hash, _device_hash(device))
 
 
-def _hash(text: str) -> bytes:
+def hash_of(text: str) -> bytes:
+    """What is stored of a secret that travels."""
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -252,10 +266,11 @@ def _device_hash(device: Device) -> bytes:
 
 
 def _code_place(tenant: Tenant, code: str) -> str:
-    return f"flow_code:{tenant.id}:{_hash(code).hex()}"
+    return f"flow_code:{tenant.id}:{hash_of(code).hex()}"
 
 
-def _bad_state() -> AuthError:
+def bad_state() -> AuthError:
+    """What a flow that is not the caller's gets."""
     return AuthError("This sign-in was not begun in this browser, has expired or was used. Begin again.", code="bad_oauth_state")
 
 

@@ -74,8 +74,8 @@ async def insert_code(tx: SystemTx, tenant: TenantId, code_hash: bytes, code: Fl
     """A code for the app; what has expired goes."""
     await tx.fetch("delete from auth.flow_codes where expires_at < now() returning 1")
     await tx.fetch(
-        """insert into auth.flow_codes (tenant_id, code_hash, purpose, user_id, identity, method, tokens_sealed, code_challenge, device_hash,
-                                        expires_at)
+        """insert into auth.flow_codes (tenant_id, code_hash, purpose, user_id, identity, method, tokens_sealed, code_challenge,
+                                        device_hash, expires_at)
            values ($1::text::uuid, $2::bytea, $3::text, $4::text::uuid, $5::text::jsonb, $6::text, $7::bytea, $8::text, $9::bytea,
                    now() + make_interval(secs => $10::text::integer)) returning 1""",
         tenant, code_hash, code.purpose, code.user_id, orjson.dumps(code.identity.as_json()).decode(), code.method,
@@ -113,6 +113,16 @@ async def select_owner(tx: SystemTx, tenant: TenantId, issuer: str, subject: str
         """select i.id::text, i.user_id::text from auth.identities i
             where i.tenant_id = $1::text::uuid and i.issuer = $2::text and i.subject = $3::text for update""",
         tenant, issuer, subject,
+    )  # fmt: skip
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+async def select_subject(tx: SystemTx, tenant: TenantId, user: UserId, issuer: str) -> tuple[str, str | None] | None:
+    """Who a user is at an issuer, and his session there."""
+    rows = await tx.fetch(
+        """select subject, identity_data ->> 'session_index' from auth.identities
+            where tenant_id = $1::text::uuid and user_id = $2::text::uuid and issuer = $3::text order by updated_at desc limit 1""",
+        tenant, user, issuer,
     )  # fmt: skip
     return (rows[0][0], rows[0][1]) if rows else None
 
