@@ -14,8 +14,8 @@ PIP    := $(PY) -m pip --disable-pip-version-check install --quiet --no-warn-scr
 
 ARGS   ?=
 TESTS  ?= tests
-# One worker a core: every worker owns an embedded PostgreSQL.
-PYTEST := $(PY) -m pytest -n logical --dist loadfile
+# Two workers a core: every worker owns an embedded PostgreSQL, and half of a test is waiting for a process to start or end.
+PYTEST := $(PY) -m pytest -n $(shell echo $$((2 * $$(nproc)))) --dist loadfile
 
 .DEFAULT_GOAL := menu
 .PHONY: menu run test test-all check fix docs bench bench-all setup clean

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.kernel.secret import Secret
+    from fluxbase.parts.mail import MailParts
     from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App
@@ -156,6 +157,13 @@ class Program(Worker):
     def tenants(self) -> TenantLifecycle:
         """What administrators do with tenants."""
         return tenant_lifecycle(self)
+
+    @cached_property
+    def mail(self) -> MailParts:
+        """Mails to users."""
+        from fluxbase.parts.mail import mail_parts
+
+        return mail_parts(self)
 
     async def mint_access_token(
         self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None,
@@ -293,8 +301,8 @@ class Program(Worker):
         await super().shutdown()
 
     async def listen(self) -> None:
-        """Notifications, what no event trigger tells, and questions where event triggers are forbidden."""
-        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue())
+        """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
+        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), self.mail.run())
 
     async def close(self) -> None:
         """End connections and background work."""
@@ -351,9 +359,9 @@ class Program(Worker):
         """A snapshot is loaded and the database answers."""
         return self.snapshots.held(self.registry.default.id) is not None and await self.is_database_up()
 
-    async def jwks(self) -> dict[str, object]:
-        """Public keys of the default tenant."""
-        return await self.verifier.jwks(self.registry.default.id)
+    async def jwks(self, tenant: TenantId | None) -> dict[str, object]:
+        """Public keys of a tenant; None: the default one."""
+        return await self.verifier.jwks(tenant or self.registry.default.id)
 
     async def status(self) -> dict[str, object]:
         """For administrators."""

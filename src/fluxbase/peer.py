@@ -277,7 +277,7 @@ class PeerProgram(Worker):
         """A snapshot is loaded and the database answers."""
         return self.snapshots.held(THE_DATABASE) is not None and await self.is_database_up()
 
-    async def jwks(self) -> dict[str, object]:
+    async def jwks(self, tenant: TenantId | None) -> dict[str, object]:  # noqa: ARG002 - there is one
         """No keys of ours sign anything here."""
         return {"keys": []}
 

@@ -14,7 +14,7 @@ PATHS = ("/api/v1/auth/user", "/auth/v1/user", "/api/v1/tables", "/rest/v1/own_n
 def notes(server: Server) -> Server:
     """A table whose rows are their owner's."""
     server.sql(
-        "drop table if exists own_note; create table own_note (owner uuid default (select auth.uid()), text text); "
+        "drop table if exists own_note; create table own_note (owner uuid default auth.uid(), text text); "
         "create policy own on own_note using (owner = (select auth.uid())) with check (owner = (select auth.uid()))"
     )
     return server

@@ -17,9 +17,9 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def contract() -> Iterator[Server]:
-    """One started program for a module, with the cases' schema."""
+    """One started program for all modules of a worker, with the cases' schema: each case puts back what it changed."""
     running = start_server(env=SETTINGS)
     try:
         install(running)

@@ -174,7 +174,8 @@ def start_server(
     if data_dir is None and not {"FLUXBASE_DATABASE_URL", "FLUXBASE_MASTER_KEY"} & set(env or {}):
         instance_template.fill(data, lambda made: start_server(data_dir=made).stop(keep_data=True))
     port = free_port()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXBASE_")}
+    # Without PYTHONDONTWRITEBYTECODE the second start reads the bytecode of the first.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("FLUXBASE_") and k != "PYTHONDONTWRITEBYTECODE"}
     environment |= {"FLUXBASE_METRICS_PORT": "0", "FLUXBASE_LIMITS_ENABLED": "false", "PYTHONPATH": str(ROOT), **(env or {})}
     module = "tests.support.twin" if is_twin else "fluxbase"
     log_path = data.parent / f"{data.name}.log"

@@ -36,10 +36,10 @@ class TenantHandle:
         return cluster_sql(self.server, self.database, text, user=user, password=password)
 
 
-def command(server: Server, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(server: Server, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
     """``fluxbase tenant …`` against the server's data directory."""
     line = [sys.executable, "-m", "fluxbase", "tenant", *arguments, "--data", str(server.data_dir), "--json"]
-    return subprocess.run(line, cwd=server.data_dir, env=server.env, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(line, cwd=server.data_dir, env=server.env, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 def make_tenant(server: Server, slug: str, isolation: str = "database") -> TenantHandle:

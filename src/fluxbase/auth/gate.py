@@ -48,6 +48,8 @@ class SignInGate:
             raise AuthError("User is banned", code="user_banned")
         if self._is_unconfirmed(user, method):
             raise AuthError("Email not confirmed", code="email_not_confirmed", details={"requires_email_verification": True})
+        if user.banned_until is not None:
+            await self._sessions.forget_ban(tx, tenant, user)
         for hook in self.hooks:
             await hook(tx, tenant, user, method=method, device=device)
         if aal == "aal1" and self.factors is not None:

@@ -114,6 +114,10 @@ class Sessions:
         async with self._transactions(tenant, reason="list the sessions of a user") as tx:
             return await session_store.list_sessions(tx, tenant.id, user)
 
+    async def forget_ban(self, tx: SystemTx, tenant: Tenant, user: User) -> None:
+        """A ban that has come to its end no longer denies the user's new tokens."""
+        await session_store.allow_user(tx, user.id, prefix=self._prefix_of(tenant))
+
     async def _end(self, tx: SystemTx, tenant: Tenant, user: UserId, reason: str, **which: SessionId) -> int:
         seconds = self._settings.access_token_seconds + self._settings.leeway_seconds
         return await session_store.end_sessions(

@@ -155,12 +155,12 @@ async def replace_hash(tx: SystemTx, tenant: TenantId, user: UserId, old: str, n
     )  # fmt: skip
 
 
-async def list_users(tx: SystemTx, tenant: TenantId, *, page: int, per_page: int, search: str = "") -> tuple[list[User], int]:
+async def list_users(tx: SystemTx, tenant: TenantId, *, offset: int, limit: int, search: str = "") -> tuple[list[User], int]:
     """One page, newest first, and how many there are. ``search`` is a part of the address."""
     matches = f"u.deleted_at is null and ($2::text = '' or strpos(u.email_normalised, {NORMALISED}) > 0 or u.id::text = $2::text)"
     rows = await tx.fetch(
         USER + matches + " order by u.created_at desc, u.id limit $3::text::bigint offset $4::text::bigint",
-        tenant, search, str(per_page), str((page - 1) * per_page),
+        tenant, search, str(limit), str(offset),
     )  # fmt: skip
     total = await tx.fetch("select count(*)::text from auth.users u where u.tenant_id = $1::text::uuid and " + matches, tenant, search)  # noqa: S608 - constant columns
     return [user_of(orjson.loads(row[0])) for row in rows], int(total[0][0])

@@ -11,8 +11,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("fluxbase.cli.start", "Start the server (embedded PostgreSQL unless FLUXBASE_DATABASE_URL is set)."),
     "keys": ("fluxbase.cli.keys", "Show and rotate the anon and service keys."),
     "db": ("fluxbase.cli.db", "psql, dump and restore as the administrator."),
-    "tenant": ("fluxbase.cli.tenant", "Tenants: create, list, keys, repair, migrate, freeze, delete, recover."),
+    "tenant": ("fluxbase.cli.tenant", "Tenants: create, list, keys, repair, migrate, freeze, delete, recover, prove."),
     "migrate": ("fluxbase.cli.migrate", "Your own SQL migrations: new, up, status, down."),
+    "mail": ("fluxbase.cli.mail", "Mails to users: list, show (in development), send a test."),
     "config": ("fluxbase.cli.config", "Show the configuration and where each value comes from."),
     "doctor": ("fluxbase.cli.doctor", "Check the database for what is open, weak or slow; --fix mends."),
 }

@@ -46,10 +46,12 @@ def refusals(command: str, *, is_json: bool) -> Generator[None]:
 
 def refuse(command: str, error: Exception, *, is_json: bool) -> None:
     """Say why a command stops; a failing migration also says file, line and statement."""
+    hint = getattr(error, "hint", None)
     if is_json:
         more = {name: getattr(error, name, None) or None for name in ("file", "line", "statement", "sqlstate", "hint")}
         is_migration = hasattr(error, "statement")
-        body = {"error": getattr(error, "message", str(error)), **(more if is_migration else {})}
+        body = {"error": getattr(error, "message", str(error)), **(more if is_migration else {"hint": hint} if hint else {})}
         sys.stdout.write(json.dumps(body) + "\n")
     else:
-        console.print(f"fluxbase {command}: {error}", style="red", markup=False, soft_wrap=True)
+        shown = "" if hint is None or str(hint) in str(error) else f" {hint}"
+        console.print(f"fluxbase {command}: {error}{shown}", style="red", markup=False, soft_wrap=True)

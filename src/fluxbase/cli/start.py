@@ -112,6 +112,8 @@ def _announce(prepared: Prepared, seconds: float, *, example: Path | None, is_js
         "  The service and secret keys pass Row Level Security: keep them on servers.",
         "  Show them again: fluxbase keys show        SQL as the administrator: fluxbase db psql",
     ]
+    if prepared.config.mail.is_kept:
+        lines.append("  Mails to users are kept, not sent: fluxbase mail list        (mail.smtp_host sends them)")
     if example is not None and example.name == "flights":
         lines += ["", f"  Try:  curl '{url}/rest/v1/airports?select=iata,name&limit=3' -H 'apikey: {keys['publishable_key']}'"]
     sys.stderr.write("\n".join(lines) + "\n\n")

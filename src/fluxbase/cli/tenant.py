@@ -1,4 +1,4 @@
-"""``fluxbase tenant``: make, list, repair, freeze, migrate, delete and recover tenants."""
+"""``fluxbase tenant``: make, list, repair, freeze, migrate, delete and recover tenants, and prove two of them apart."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import asyncio
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from fluxbase.cli import tenant_prove
+from fluxbase.cli.options import Data, Json, refusals
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
-Data = Annotated[Path, typer.Option("--data", help="The data directory of the instance.", envvar="FLUXBASE_DATA_DIR")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 Slug = Annotated[str, typer.Argument(help="Slug or id of the tenant.")]
-DATA = Path(".fluxbase")
+app.command("prove", epilog=tenant_prove.EXAMPLES)(tenant_prove.prove)
 
 
 @app.command(epilog="Example: fluxbase tenant create acme --name 'Acme Ltd' --json")
@@ -29,7 +30,7 @@ def create(
     name: Annotated[str, typer.Option(help="The name people read.")] = "",
     host: Annotated[list[str] | None, typer.Option(help="A host name it answers at (repeatable).")] = None,
     isolation: Annotated[str, typer.Option(help="database: one of its own; row: rows of a shared one.")] = "database",
-    data: Data = DATA,
+    data: Data = None,
     is_json: Json = False,
 ) -> None:
     """Make a tenant: a database of its own, logins, keys. Prints its keys."""
@@ -45,7 +46,7 @@ def create(
 
 @app.command("list", epilog="Example: fluxbase tenant list --json")
 def list_(
-    data: Data = DATA, with_deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones too.")] = False, is_json: Json = False
+    data: Data = None, with_deleted: Annotated[bool, typer.Option("--deleted", help="Deleted ones too.")] = False, is_json: Json = False
 ) -> None:
     """Show every tenant."""
 
@@ -66,7 +67,7 @@ def list_(
 
 
 @app.command(epilog="Example: fluxbase tenant keys acme --json")
-def keys(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+def keys(slug: Slug, data: Data = None, is_json: Json = False) -> None:
     """Show a tenant's keys again."""
 
     async def work(tenants: Any) -> dict[str, str]:
@@ -76,7 +77,7 @@ def keys(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: fluxbase tenant repair acme")
-def repair(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+def repair(slug: Slug, data: Data = None, is_json: Json = False) -> None:
     """Finish or mend a tenant that is not active: every step is run again."""
 
     async def work(tenants: Any) -> dict[str, object]:
@@ -86,7 +87,7 @@ def repair(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: fluxbase tenant migrate acme")
-def migrate(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+def migrate(slug: Slug, data: Data = None, is_json: Json = False) -> None:
     """Apply your pending migrations in a tenant's database."""
 
     async def work(tenants: Any) -> dict[str, object]:
@@ -98,7 +99,7 @@ def migrate(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
 
 @app.command(epilog="Example: fluxbase tenant freeze acme; fluxbase tenant freeze acme --off")
 def freeze(
-    slug: Slug, data: Data = DATA, is_off: Annotated[bool, typer.Option("--off", help="Serve it again.")] = False, is_json: Json = False
+    slug: Slug, data: Data = None, is_off: Annotated[bool, typer.Option("--off", help="Serve it again.")] = False, is_json: Json = False
 ) -> None:
     """Refuse every request of a tenant from now on, on every node."""
 
@@ -112,7 +113,7 @@ def freeze(
 @app.command(epilog="Example: fluxbase tenant delete acme; fluxbase tenant delete acme --hard --yes")
 def delete(
     slug: Slug,
-    data: Data = DATA,
+    data: Data = None,
     is_hard: Annotated[bool, typer.Option("--hard", help="Drop the database. There is no way back.")] = False,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     is_json: Json = False,
@@ -129,7 +130,7 @@ def delete(
 
 
 @app.command(epilog="Example: fluxbase tenant recover acme")
-def recover(slug: Slug, data: Data = DATA, is_json: Json = False) -> None:
+def recover(slug: Slug, data: Data = None, is_json: Json = False) -> None:
     """Undo a delete that was not --hard."""
 
     async def work(tenants: Any) -> dict[str, object]:
@@ -142,31 +143,19 @@ def _actor() -> str:
     return f"cli:{os.geteuid()}"
 
 
-def _run(data: Path, is_json: bool, work: Callable[[Any], Awaitable[Any]]) -> Any:
+def _run(data: Path | None, is_json: bool, work: Callable[[Any], Awaitable[Any]]) -> Any:
     """Open the instance, do the work. A refusal is a line on stderr (or a JSON object) and exit status 1."""
-    from fluxbase.config import ConfigError, load_config
-    from fluxbase.crypto.master import MasterKeyError
-    from fluxbase.db.cluster import ClusterError
-    from fluxbase.db.provision import ProvisionError
-    from fluxbase.db.user_migrations import MigrationError
-    from fluxbase.kernel.errors import FluxbaseError
+    from fluxbase.db.instance import running_config
 
     async def run() -> Any:
         from fluxbase.app import open_program
 
-        config = load_config(data_dir=data)
+        config = running_config(data)
         async with open_program(config.data_dir, config=config) as program:
             return await work(program.tenants)
 
-    try:
+    with refusals("tenant", is_json=is_json):
         return asyncio.run(run())
-    except (ConfigError, ClusterError, MasterKeyError, ProvisionError, MigrationError, FluxbaseError) as error:
-        if is_json:
-            sys.stdout.write(json.dumps({"error": str(error), "hint": getattr(error, "hint", None)}) + "\n")
-        else:
-            hint = getattr(error, "hint", None)
-            sys.stderr.write(f"fluxbase tenant: {error}{' ' + hint if hint else ''}\n")
-        raise typer.Exit(1) from error
 
 
 def _print(value: Any, is_json: bool) -> None:

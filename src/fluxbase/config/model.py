@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from fluxbase.config.auth import Auth
+from fluxbase.config.mail import Mail
 from fluxbase.config.oauth import OAuth
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.saml import Saml
@@ -224,6 +225,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()

@@ -285,6 +285,11 @@ class _Work:
         owner = sql.Identifier(OWNER_LOGIN)
         run = self.connection.execute
         run(sql.SQL("grant connect, create, temporary on database {} to {}").format(sql.Identifier(database), owner))
+        # Client roles belong to the whole cluster: CONNECT is what keeps a tenant's logins out of this database.
+        run(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(database)))
+        own = [login_name(database, role) for role in (*CLIENT_ROLES, *self.custom_roles)] if self.with_logins else []
+        for login in (SYSTEM_LOGIN, *own):
+            run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(login)))
         for schema in self.schemas:
             if run("select from pg_namespace where nspname = %s", (schema,)).fetchone() is None:
                 run(sql.SQL("create schema {} authorization {}").format(sql.Identifier(schema), owner))

@@ -58,6 +58,8 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
         Permission("auth:account:read", USERS, "One's own account and sessions."),
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
+        Permission("auth:users:read", OWNERS, "List and read the accounts of the tenant.", "auth:read"),
+        Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
         Permission("auth:provider:use", ANY_KIND, "Begin and finish a sign-in through an identity provider.", "auth:write"),
         Permission("auth:identity:write", USERS, "Link and unlink one's own identities, use the provider's tokens."),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),

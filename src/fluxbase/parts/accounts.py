@@ -11,6 +11,7 @@ from fluxbase.auth.gate import SignInGate
 from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.passwords import Passwords
 from fluxbase.auth.sessions import Sessions
+from fluxbase.auth.user_admin import UserAdmin
 from fluxbase.tenancy.shared import deny_prefix
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class AccountParts:
     sessions: Sessions
     gate: SignInGate
     accounts: Accounts
+    users: UserAdmin
 
 
 def account_parts(program: Program) -> AccountParts:
@@ -37,16 +39,21 @@ def account_parts(program: Program) -> AccountParts:
     sessions = Sessions(program.account_sessions, minter, settings, record, derive=program.master.derive, prefix_of=deny_prefix)
     gate = SignInGate(sessions, settings)
     accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record)
-    return AccountParts(passwords, sessions, gate, accounts)
+    users = UserAdmin(program.account_sessions, passwords, sessions, settings, record, prefix_of=deny_prefix)
+    return AccountParts(passwords, sessions, gate, accounts, users)
 
 
 def register_accounts(program: Program, control: ControlPlane) -> GoTrueAccounts:
     """Both dialects' routes; the GoTrue one takes further grants."""
     from fluxbase.web.native.auth.accounts import NativeAccounts
+    from fluxbase.web.native.auth.admin_users import AdminUsers
     from fluxbase.web.supabase.auth.accounts import GoTrueAccounts
+    from fluxbase.web.supabase.auth.admin_users import GoTrueAdmin
 
     parts = program.auth
     NativeAccounts(parts.accounts, parts.sessions, program.registry).register(control)
+    AdminUsers(parts.users, program.registry).register(control)
+    GoTrueAdmin(parts.users, program.registry).register(control)
     gotrue = GoTrueAccounts(parts.accounts, parts.sessions, program.registry)
     gotrue.register(control)
     return gotrue

@@ -92,7 +92,8 @@ class ControlPlane:
         is_ready = await self._ports.is_ready()
         return JSONResponse({"status": "ready" if is_ready else "starting"}, status_code=200 if is_ready else 503)
 
-    async def _jwks(self) -> JSONResponse:
-        """Public keys that verify our tokens; symmetric ones are never listed."""
-        keys = await self._ports.jwks()
-        return JSONResponse(keys, headers={"cache-control": "public, max-age=600"})
+    async def _jwks(self, request: Request) -> JSONResponse:
+        """Public keys that verify the tokens of the tenant which host name or X-FB-Tenant names; symmetric ones are never listed."""
+        named = context_of(request.scope).tenant
+        keys = await self._ports.jwks(None if named is None else named.id)
+        return JSONResponse(keys, headers={"cache-control": "public, max-age=600", "vary": "X-FB-Tenant"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
@@ -28,8 +29,8 @@ class ControlPorts(Protocol):
         """The default tenant's snapshot is loaded and its database answers."""
         ...
 
-    async def jwks(self) -> dict[str, object]:
-        """The JWK set of the default tenant."""
+    async def jwks(self, tenant: TenantId | None) -> dict[str, object]:
+        """The JWK set of a tenant; None: the default one."""
         ...
 
     async def status(self) -> dict[str, object]:

@@ -10,9 +10,9 @@ from tests.contract.native.runner import HERE, put_back
 from tests.support.server import Server, start_server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def native() -> Iterator[Server]:
-    """One started program for a module, with the cases' schema and default settings but for a second schema."""
+    """One started program for all modules of a worker, with the cases' schema and default settings but for a second schema."""
     running = start_server(env={"FLUXBASE_DATA_SCHEMAS": '["public", "archive"]'})
     try:
         running.sql((HERE / "schema.sql").read_text(encoding="utf-8"))

@@ -176,10 +176,10 @@ def test_a_connection_that_ends_under_a_request(contract: Server) -> None:
     contract.sql(
         "create table if not exists public.calls (at timestamptz default now()); truncate calls; "
         "create or replace function public.slow_write() returns void language plpgsql security definer set search_path = public as "
-        "$$ begin insert into calls default values; perform pg_sleep(20); end $$; grant execute on function public.slow_write() to anon"
+        "$$ begin insert into calls default values; perform pg_sleep(25); end $$; grant execute on function public.slow_write() to service_role"
     )
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(send, contract, "POST /rpc/slow_write\n\n{}")
+        answer = pool.submit(send, contract, "POST /rpc/slow_write\n\n{}", key="service")
         running = "from pg_stat_activity where query like '%slow_write%' and state = 'active' and pid <> pg_backend_pid()"
         ends_at = time.monotonic() + 15
         while contract.root_sql(f"select count(*) {running}") == [(0,)] and time.monotonic() < ends_at:

@@ -93,10 +93,12 @@ begin
     execute format('delete from %I.%I where tenant_id = %L', item.nspname, item.relname, tenant);
     execute format('alter table %I.%I enable trigger all', item.nspname, item.relname);
   end loop;
+  delete from auth.users where tenant_id = tenant;
   delete from auth.oauth_states where tenant_id = tenant;
   delete from auth.flow_codes where tenant_id = tenant;
   delete from auth.used_assertions where tenant_id = tenant;
   delete from auth.keys where tenant_id = tenant;
   delete from auth.signing_keys where tenant_id = tenant;
+  delete from platform.mails where tenant_id = tenant;
 end $$;
 revoke all on function fluxbase.delete_tenant_rows(uuid) from public;

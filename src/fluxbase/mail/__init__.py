@@ -1,0 +1,1 @@
+"""Mails to users: a queue in the tenant's database, templates, and the sender that empties the queue."""

@@ -1,0 +1,45 @@
+"""Mails, put together: the queue that services write into, and the sender that a worker runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fluxbase.mail.queue import MailQueue
+from fluxbase.mail.sender import MailSender
+from fluxbase.mail.smtp import SmtpTransport
+from fluxbase.mail.templates import Templates
+from fluxbase.tenancy.store import select_tenants
+
+if TYPE_CHECKING:
+    from fluxbase.app import Program
+    from fluxbase.tenancy.registry import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class MailParts:
+    """What the program has of the area."""
+
+    queue: MailQueue
+    sender: MailSender
+
+    async def run(self) -> None:
+        """Send, for ever."""
+        await self.sender.run(self.queue)
+
+
+def mail_parts(program: Program) -> MailParts:
+    """Over this program's sessions, register and master key."""
+    from fluxbase.app import MAIN
+
+    settings = program.config.mail
+
+    async def tenants() -> list[Tenant]:
+        async with program.sessions(MAIN, reason="whose mails wait") as tx:
+            rows = await select_tenants(tx)
+        found = [program.registry.default if row.is_default else await program.registry.find("id", row.id) for row in rows]
+        return [tenant for tenant in found if tenant is not None]
+
+    sender = MailSender(settings, program.sessions, None if settings.is_kept else SmtpTransport(settings), tenants)
+    templates = Templates(settings.templates_path, app_name=settings.app_name)
+    return MailParts(MailQueue(program.master, templates, is_kept=settings.is_kept, wake=sender.wake), sender)

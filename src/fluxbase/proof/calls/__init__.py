@@ -1,0 +1,15 @@
+"""Every route by name: the tables of all areas in one. To add a route, add its line to an area's table (CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.proof.calls import control, data, documents, tenants
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fluxbase.proof.call import Call
+
+CALLS: Mapping[str, tuple[Call, ...]] = {**control.CALLS, **data.CALLS, **documents.CALLS, **tenants.CALLS}
+"""Name of a route → how it is called, at least one call for each of its methods (HEAD and OPTIONS follow by themselves)."""

@@ -1,0 +1,66 @@
+"""The attacks on one route: one tenant's credential with the other's name, key, ids; which must be refused, which may be answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fluxbase.kernel.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fluxbase.proof.call import Call
+    from fluxbase.proof.plant import Place
+
+_EXTRA_HEADERS = ("apikey", "x-client-key", "x-service-key")
+_OWN_KINDS = ("anon_key", "publishable_key", "access_token", "service_key", "secret_key")
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """One attack."""
+
+    name: str
+    headers: Mapping[str, str]
+    is_about_other: bool
+    """Whether path and body name the other tenant's things."""
+    must_refuse: bool
+    """Any answer but a refusal is a leak; else only the other's canary in it, or a change of the other's data, is."""
+
+
+def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapping[str, str]) -> Iterator[Crossing]:
+    """Every attack on a call, by the credentials of ``own``."""
+    if access is Access.INSTANCE or access is Access.LOOPBACK:
+        for kind in _OWN_KINDS if access is Access.INSTANCE else ():
+            yield Crossing(f"{kind} on a route of the instance", own.headers(kind), is_about_other=True, must_refuse=True)
+        return
+    is_read = access is not Access.PUBLIC
+    kinds = [kind for kind in call.by if kind != "instance"]
+    for kind in kinds:
+        headers = own.headers(kind)
+        yield Crossing(f"{kind}, ids of the other", headers, is_about_other=True, must_refuse=False)
+        if is_read and kind != "nobody":
+            for name, value, is_about_other in (
+                ("id", other.tenant.id, True),
+                ("slug", other.tenant.slug, True),
+                ("slug", other.tenant.slug, False),
+            ):
+                yield Crossing(
+                    f"{kind}, X-FB-Tenant of the other ({name})", {**headers, "x-fb-tenant": value}, is_about_other, must_refuse=True
+                )
+    own_kind = next((kind for kind in kinds if kind != "nobody"), None)
+    if not is_read or own_kind is None:
+        return
+    for number, kind in enumerate(kind for kind in kinds if kind != "nobody"):
+        header = _EXTRA_HEADERS[number % len(_EXTRA_HEADERS)]
+        both = {**own.headers(own_kind), header: other.credentials[kind]}
+        yield Crossing(f"{own_kind} with the other's {kind} in {header}", both, is_about_other=True, must_refuse=True)
+        turned = {**other.headers(kind), header: own.credentials[own_kind]}
+        yield Crossing(f"the other's {kind} with {own_kind} in {header}", turned, is_about_other=True, must_refuse=True)
+    for name, credential in forged.items():
+        yield Crossing(name, {"authorization": f"Bearer {credential}"}, is_about_other=True, must_refuse=True)
+        both = {"authorization": f"Bearer {credential}", "x-fb-tenant": other.tenant.slug}
+        yield Crossing(f"{name}, X-FB-Tenant of the other", both, is_about_other=True, must_refuse=True)
+    instance = {**own.headers("instance"), "x-fb-tenant": other.tenant.slug}
+    yield Crossing("the instance's key with X-FB-Tenant", instance, is_about_other=True, must_refuse=True)
