@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fluxbase.auth.accounts import AccountChange, NewAccount
 from fluxbase.kernel.access import CONTROL_PLANE, REFRESH, SIGN_IN, SIGN_UP, Access
 from fluxbase.kernel.errors import AuthError
+from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
@@ -26,35 +27,31 @@ ROOT = "/api/v1/auth"
 _NO_STORE = {"cache-control": "no-store"}
 
 
-class SignUpBody(BaseModel):
+class SignUpBody(ClientBody):
     """Body of POST /auth/signup; members of other steps (captcha) are read by those."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str = ""
     password: str = Field(default="", repr=False)
     user_metadata: dict[str, Any] | None = None
     redirect_to: str | None = None
 
 
-class SignInBody(BaseModel):
+class SignInBody(ClientBody):
     """Body of POST /auth/signin."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str
     password: str = Field(repr=False)
 
 
-class RefreshBody(BaseModel):
+class RefreshBody(ClientBody):
     """Body of POST /auth/refresh."""
 
-    model_config = ConfigDict(extra="ignore")
     refresh_token: str = Field(default="", repr=False)
 
 
-class UserBody(BaseModel):
+class UserBody(ClientBody):
     """Body of PATCH /auth/user."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str | None = None
     password: str | None = Field(default=None, repr=False)
     current_password: str | None = Field(default=None, repr=False)
@@ -62,10 +59,9 @@ class UserBody(BaseModel):
     nonce: str | None = None
 
 
-class SignOutBody(BaseModel):
+class SignOutBody(ClientBody):
     """Body of POST /auth/signout, which may be empty."""
 
-    model_config = ConfigDict(extra="ignore")
     scope: Literal["local", "others", "global"] = "local"
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.access import ADMIN, Access
 from fluxbase.kernel.errors import InvalidInput
+from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import actor_of, tenant_of
 from fluxbase.web.native.auth.shapes import user_body
 
@@ -24,10 +25,9 @@ ROOT = "/api/v1/admin/users"
 UserPath = Annotated[str, Path(max_length=100)]
 
 
-class AdminUserBody(BaseModel):
+class AdminUserBody(ClientBody):
     """Body of POST and PATCH."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str | None = None
     email_verified: bool | None = None
     password: str | None = Field(default=None, repr=False)
@@ -44,7 +44,7 @@ class AdminUserBody(BaseModel):
         )  # fmt: skip
 
 
-class RoleBody(BaseModel):
+class RoleBody(ClientBody):
     """Body of PATCH …/role."""
 
     role: str = Field(min_length=1, max_length=63)

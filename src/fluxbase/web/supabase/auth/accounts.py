@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from fluxbase import __version__
 from fluxbase.auth.accounts import AccountChange, NewAccount
 from fluxbase.auth.users import IssuedSession, SecondFactorRequired, User
 from fluxbase.kernel.access import CONTROL_PLANE, PROBE, SIGN_IN, SIGN_UP, Access
 from fluxbase.kernel.errors import AuthError
+from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
     Grant = Callable[[Tenant, "TokenBody", Request], Awaitable[dict[str, Any]]]
 
 
-class SignUpBody(BaseModel):
+class SignUpBody(ClientBody):
     """Body of POST /signup."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str = ""
     phone: str = ""
     password: str = Field(default="", repr=False)
@@ -40,7 +40,7 @@ class SignUpBody(BaseModel):
     code_challenge: str = ""
 
 
-class TokenBody(BaseModel):
+class TokenBody(ClientBody):
     """Body of POST /token, of every grant."""
 
     model_config = ConfigDict(extra="allow")
@@ -50,10 +50,9 @@ class TokenBody(BaseModel):
     refresh_token: str = Field(default="", repr=False)
 
 
-class UserBody(BaseModel):
+class UserBody(ClientBody):
     """Body of PUT /user."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str | None = None
     phone: str | None = None
     password: str | None = Field(default=None, repr=False)

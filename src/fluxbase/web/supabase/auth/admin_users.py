@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.access import ADMIN, Access
+from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import actor_of, tenant_of
 from fluxbase.web.supabase.auth.shapes import user_body
 
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 UserPath = Annotated[str, Path(max_length=100)]
 
 
-class AdminUserBody(BaseModel):
+class AdminUserBody(ClientBody):
     """Body of POST and PUT."""
 
-    model_config = ConfigDict(extra="ignore")
     id: str | None = None
     email: str | None = None
     email_confirm: bool | None = None
@@ -44,10 +44,9 @@ class AdminUserBody(BaseModel):
         )  # fmt: skip
 
 
-class DeleteBody(BaseModel):
+class DeleteBody(ClientBody):
     """Body of DELETE, which may be empty."""
 
-    model_config = ConfigDict(extra="ignore")
     should_soft_delete: bool = False
 
 
