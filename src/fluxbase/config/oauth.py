@@ -86,7 +86,7 @@ class OAuth(Section):
     linkedin: ProviderClient = ProviderClient()
     slack: ProviderClient = ProviderClient()
     x: ProviderClient = ProviderClient()
-    oidc: dict[str, OidcClient] = Field(default={}, description="Any OpenID provider: name → issuer, client_id, client_secret …")
+    oidc: dict[str, OidcClient] = Field(default={}, description="Any OpenID provider: name → issuer, client_id, client_secret and more.")
 
     @field_validator("redirect_urls")
     @classmethod

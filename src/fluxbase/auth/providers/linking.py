@@ -125,4 +125,4 @@ async def _lock(tx: SystemTx, tenant: Tenant, proven: ProvenIdentity) -> None:
     """One at a time for this identity and for this address: two first sign-ins at once make one account."""
     names = [f"identity:{tenant.id}:{proven.issuer}:{proven.subject}", f"address:{tenant.id}:{(proven.email or '').lower()}"]
     for name in sorted(names):
-        await tx.fetch("select pg_advisory_xact_lock(hashtextextended($1::text, 0))::text", name)
+        await store.lock(tx, name)

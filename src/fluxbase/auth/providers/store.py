@@ -178,3 +178,8 @@ async def delete_tokens(tx: SystemTx, tenant: TenantId, user: UserId, provider: 
         tenant, user, provider,
     )  # fmt: skip
     return len(rows)
+
+
+async def lock(tx: SystemTx, name: str) -> None:
+    """One at a time under this name, until the transaction ends."""
+    await tx.fetch("select pg_advisory_xact_lock(hashtextextended($1::text, 0))::text", name)
