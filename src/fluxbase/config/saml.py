@@ -39,7 +39,9 @@ class Saml(Section):
     entity_id: str = Field(default="", description="Our entity id; empty: the address of our metadata.")
     private_key: Secret | None = Field(default=None, description="Our key, PEM; set: requests are signed, answers may be encrypted.")
     certificate: str = Field(default="", description="Its certificate, PEM.")
-    idp: dict[str, SamlProvider] = Field(default={}, description="Identity providers: name → entity_id with metadata_url, or sso_url and certificates.")
+    idp: dict[str, SamlProvider] = Field(
+        default={}, description="Identity providers: name → entity_id with metadata_url, or sso_url and certificates."
+    )
 
     @field_validator("idp")
     @classmethod
