@@ -24,6 +24,7 @@ from fluxbase.config.auth import Auth
 from fluxbase.config.mail import Mail
 from fluxbase.config.oauth import OAuth
 from fluxbase.config.outbound import Outbound
+from fluxbase.config.rbac import Rbac
 from fluxbase.config.saml import Saml
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -225,6 +226,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()

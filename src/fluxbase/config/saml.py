@@ -39,9 +39,7 @@ class Saml(Section):
     entity_id: str = Field(default="", description="Our entity id; empty: the address of our metadata.")
     private_key: Secret | None = Field(default=None, description="Our key, PEM; set: requests are signed, answers may be encrypted.")
     certificate: str = Field(default="", description="Its certificate, PEM.")
-    idp: dict[str, SamlProvider] = Field(
-        default={}, description="Identity providers: name → entity_id with metadata_url, or sso_url and certificates."
-    )
+    idp: dict[str, SamlProvider] = Field(default={}, description="Identity providers: name → entity_id, metadata_url and more.")
 
     @field_validator("idp")
     @classmethod
