@@ -32,6 +32,7 @@ from fluxbase.outbound.client import OutboundClient
 from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
+from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -127,6 +128,7 @@ class Program(Worker):
         self.auth = account_parts(self)
         self.outbound = OutboundClient(config)
         self.factors = factor_parts(self)
+        self.providers = provider_parts(self)
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
@@ -283,6 +285,7 @@ class Program(Worker):
         gotrue.external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)
         register_account_mails(self, control, gotrue)
+        register_providers(self, control, gotrue)
         register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [

@@ -49,4 +49,6 @@ RECOVERY = Limit("recovery", rate=5, per_seconds=900, burst=0)
 CONFIRM = Limit("confirm", rate=5, per_seconds=300, burst=0)
 """Whatever takes a code or a link's token."""
 REFRESH = Limit("refresh", rate=10, per_seconds=60, burst=0)
+PROVIDER = Limit("provider", rate=60, per_seconds=300, burst=0)
+"""A step of a sign-in through an identity provider."""
 PROBE = Limit("probe", rate=100, per_seconds=1, burst=100)

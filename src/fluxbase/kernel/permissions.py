@@ -64,6 +64,8 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
         Permission("auth:users:read", OWNERS, "List and read the accounts of the tenant.", "auth:read"),
         Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
+        Permission("auth:provider:use", ANY_KIND, "Begin and finish a sign-in through an identity provider.", "auth:write"),
+        Permission("auth:identity:write", USERS, "Link and unlink one's own identities, use the provider's tokens."),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
