@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
+from fluxbase.auth.api_keys import ApiKeys
 from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
@@ -55,6 +56,7 @@ MAIN = "main"
 ROLE_SECONDS = 5.0
 """How long a changed membership may stay unnoticed; NOTIFY pgrst makes it known at once."""
 LOAD_SECONDS = 60.0
+USES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,10 @@ class Program(Worker):
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
-        self.verifier = Verifier(self.rings, self.rules)
+        self.api_keys = ApiKeys(
+            self.sessions, self._tenant, record, self.rings.forget, issuer=self.rules.issuer, schema=config.data.schemas[0]
+        )
+        self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
@@ -340,6 +345,13 @@ class Program(Worker):
                         await self.snapshots.reload(tenant)
                 known = found
             await asyncio.sleep(ROLE_SECONDS)
+
+    async def _write_uses(self) -> None:
+        """When keys were last used: a batch every few seconds, so that a busy key costs no write a request."""
+        while True:
+            await asyncio.sleep(USES_SECONDS)
+            with contextlib.suppress(FluxbaseError):
+                await self.api_keys.write_uses()
 
     async def _watch_catalogue(self) -> None:
         """Where event triggers are forbidden nothing moves the schema epoch: ask every second whether something changed."""

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from fluxbase.crypto.opaque import OpaqueKey
+    from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 
@@ -31,4 +34,12 @@ class AuditRecorder(Protocol):
 
     async def __call__(self, tx: Any, *, action: str, actor: str, resource: str, details: dict[str, object]) -> Any:
         """Record that ``actor`` did ``action`` to ``resource``."""
+        ...
+
+
+class IssuedKeys(Protocol):
+    """Looks up keys that users and administrators made (``auth/api_keys.py``)."""
+
+    async def principal(self, tenant: TenantId, key: OpaqueKey, now: float) -> Principal:
+        """Who presents it. Raises Unauthenticated or Revoked."""
         ...

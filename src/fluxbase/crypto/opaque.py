@@ -19,12 +19,13 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LETTERS = frozenset(_ALPHABET)
 PUBLISHABLE = "fb_pk_"
 SECRET = "fb_sk_"  # noqa: S105 - a prefix, not a secret
-PREFIXES = (PUBLISHABLE, SECRET)
-_PREFIX_LENGTH = 6
+LIVE = "fb_live_"
+TEST = "fb_test_"
+PREFIXES = (PUBLISHABLE, SECRET, LIVE, TEST)
 _LOCATOR_LENGTH = 9  # 48 bits
 _SECRET_LENGTH = 43  # 256 bits
 _CHECKSUM_LENGTH = 6  # 32 bits
-_LENGTH = _PREFIX_LENGTH + _LOCATOR_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
+_LENGTH = _LOCATOR_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,13 @@ def format_opaque(prefix: str, locator: str, secret: bytes) -> str:
 
 def parse_opaque(text: str) -> OpaqueKey | None:
     """Take an opaque key apart; None when its form or checksum is wrong."""
-    if len(text) != _LENGTH or not text.isascii() or not text.startswith(PREFIXES):
+    prefix = next((each for each in PREFIXES if text.startswith(each)), None)
+    if prefix is None or len(text) != len(prefix) + _LENGTH or not text.isascii():
         return None
     head, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
-    locator, separator, secret = head[_PREFIX_LENGTH:].partition("_")
+    locator, separator, secret = head[len(prefix) :].partition("_")
     if not separator or len(locator) != _LOCATOR_LENGTH or not _LETTERS.issuperset(locator + secret):
         return None
     if base62(zlib.crc32(head.encode()), _CHECKSUM_LENGTH) != checksum:
         return None
-    return OpaqueKey(text[:_PREFIX_LENGTH], locator, hashlib.sha256(text.encode()).digest())
+    return OpaqueKey(prefix, locator, hashlib.sha256(text.encode()).digest())
