@@ -214,13 +214,21 @@ class Program(Worker):
             session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
             timeout_of=cache(self._timeout_of),
-            renew=self.grants.renew,
+            renew=self._renewed,
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
         self.executions = Executions(self.data, self.executor)
         self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
+
+    async def _renewed(self, principal: Principal) -> Principal:
+        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed: they were not checked."""
+        renewed = await self.grants.renew(principal)
+        if renewed.deny_keys == principal.deny_keys:
+            self.rings.forget(principal.tenant)
+            raise Unavailable("What this key may do has just changed. Send the request again.", code="key_changed")
+        return renewed
 
     async def _renew_login(self, database: str, role: str) -> None:
         import structlog

@@ -18,8 +18,9 @@ import orjson
 from fluxbase import app as application
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
-from fluxbase.data import service, snapshot
+from fluxbase.data import key_tables, service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
+from fluxbase.kernel import permissions
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web.middleware import authorise
 
@@ -72,6 +73,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
+    "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
+    "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),
 }
 """Control → where it is, and what stands there instead while a request names it."""
 

@@ -2,7 +2,8 @@
 
 A key is shown once; only its SHA-256 is stored. Whoever makes one gives at most what he may do himself. A change, the denial of
 what it ends (a trigger of the table) and its audit row are one transaction, so a revoked key is refused on its next request,
-whatever a node has at hand; what a node knows of a key it asks again a second later.
+whatever a node has at hand; what a node has at hand of a key that was
+changed is refused there (FB004), and looked up again.
 """
 
 from __future__ import annotations
@@ -203,8 +204,9 @@ class ApiKeys:
         if old["revoked_at"] is not None:
             raise Conflict("The key has been revoked.", code="key_revoked")
         kept: Row = {member: old[member] for member in CHANGEABLE}
+        kept["name"] = name or old["name"]
         new = NewKey(
-            **{**kept, "name": name or old["name"]},
+            **kept,
             scopes=tuple(old["scopes"] if scopes is None else scopes),
             networks=tuple(old["networks"]),
             key_type="anon" if old["role"] == ANON else "service",
@@ -297,7 +299,7 @@ def _principal(tenant: TenantId, row: Row, issuer: str) -> Principal:
         role=RoleName(row["role"]),
         credential=CredentialKind.CLIENT_KEY if row["kind"] == "client" else CredentialKind.SERVICE_KEY,
         claims_json=orjson.dumps(claims).decode(),
-        deny_keys=(f"key:{row['id']}", f"key:{row['id']}:{row['version']}", *((f"user:{user}",) if user else ())),
+        deny_keys=(f"key:{row['id']}", f"claims:key:{row['id']}:{row['version']}", *((f"user:{user}",) if user else ())),
         user_id=None if user is None else UserId(user),
         credential_id=row["id"],
         expires_at=row["ends_at"],

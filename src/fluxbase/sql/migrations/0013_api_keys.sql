@@ -43,7 +43,7 @@ begin
     delete from auth.denylist where key = 'key:' || new.id;
   end if;
   if tg_op = 'UPDATE' and new.version > old.version then
-    insert into auth.denylist (key, reason, expires_at) values (format('key:%s:%s', old.id, old.version), 'key changed', now() + interval '1 day')
+    insert into auth.denylist (key, reason, expires_at) values (format('claims:key:%s:%s', old.id, old.version), 'key changed', now() + interval '1 day')
       on conflict (key) do nothing;
   end if;
   return null;
