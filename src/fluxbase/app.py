@@ -223,7 +223,7 @@ class Program(Worker):
         return self.pools, self.executor, self.data
 
     async def _renewed(self, principal: Principal) -> Principal:
-        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed: they were not checked."""
+        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed."""
         renewed = await self.grants.renew(principal)
         if renewed.deny_keys == principal.deny_keys:
             self.rings.forget(principal.tenant)
