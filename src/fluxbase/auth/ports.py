@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
     from fluxbase.crypto.opaque import OpaqueKey
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
-    from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
     from fluxbase.tenancy.registry import Tenant
 
 
