@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
+from fluxbase.auth.api_keys import ApiKeys
 from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
@@ -61,6 +62,7 @@ MAIN = "main"
 ROLE_SECONDS = 5.0
 """How long a changed membership may stay unnoticed; NOTIFY pgrst makes it known at once."""
 LOAD_SECONDS = 60.0
+USES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,10 @@ class Program(Worker):
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
-        self.verifier = Verifier(self.rings, self.rules)
+        self.api_keys = ApiKeys(
+            self.sessions, self._tenant, record, self.rings.forget, issuer=self.rules.issuer, schema=config.data.schemas[0]
+        )
+        self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self.auth = account_parts(self)
         self.outbound = OutboundClient(config)
@@ -221,13 +226,21 @@ class Program(Worker):
             session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
             timeout_of=cache(self._timeout_of),
-            renew=self.grants.renew,
+            renew=self._renewed,
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
         self.executions = Executions(self.data, self.executor)
         self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
+
+    async def _renewed(self, principal: Principal) -> Principal:
+        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed."""
+        renewed = await self.grants.renew(principal)
+        if renewed.deny_keys == principal.deny_keys:
+            self.rings.forget(principal.tenant)
+            raise Unavailable("What this key may do has just changed. Send the request again.", code="key_changed")
+        return renewed
 
     async def _renew_login(self, database: str, role: str) -> None:
         import structlog
@@ -362,6 +375,13 @@ class Program(Worker):
                         await self.snapshots.reload(tenant)
                 known = found
             await asyncio.sleep(ROLE_SECONDS)
+
+    async def _write_uses(self) -> None:
+        """When keys were last used: a batch every few seconds, so that a busy key costs no write a request."""
+        while True:
+            await asyncio.sleep(USES_SECONDS)
+            with contextlib.suppress(FluxbaseError):
+                await self.api_keys.write_uses()
 
     async def _watch_catalogue(self) -> None:
         """Where event triggers are forbidden nothing moves the schema epoch: ask every second whether something changed."""

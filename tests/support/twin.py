@@ -31,7 +31,7 @@ from fluxbase.auth.redirects import RedirectRule
 from fluxbase.auth.saml import assertion
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
-from fluxbase.data import service, snapshot
+from fluxbase.data import key_tables, service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
 from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
@@ -211,6 +211,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
     **mailed_twins.LIFTED,
+    "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
+    "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
+    "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),
 }
 """Control → where it is, and what stands there instead while a request names it."""
 
