@@ -22,8 +22,8 @@ def locator_of(raw_credential: str) -> str | None:
     if raw_credential.startswith("fb_"):
         locator = raw_credential[_OPAQUE_HEAD : _OPAQUE_HEAD + LOCATOR_LENGTH]
         return locator if len(locator) == LOCATOR_LENGTH and locator.isalnum() else None
-    head, dot, _ = raw_credential.partition(".")
-    return _of_header(head) if dot and len(head) <= _LONGEST_HEADER else None
+    dot = raw_credential.find(".", 0, _LONGEST_HEADER)
+    return _of_header(raw_credential[:dot]) if dot >= 0 else None
 
 
 @lru_cache(maxsize=4096)

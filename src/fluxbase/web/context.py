@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
-
-from fluxbase.kernel.ids import RequestId
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from fluxbase.kernel.ids import RequestId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
     from fluxbase.web.routing import Route
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
+    Headers = list[tuple[bytes, bytes]]
 
 
 class Dialect(StrEnum):
@@ -33,21 +32,26 @@ class Dialect(StrEnum):
 KEY = "fluxbase"
 
 
-@dataclass(slots=True)
-class RequestContext:
-    """Filled from the outside in: each middleware states which fields it sets."""
+class ConstantHeaders:
+    """Headers that every answer of a surface has, made once."""
 
-    request_id: RequestId
-    started: float
-    """``time.monotonic()`` at arrival."""
-    path: str
-    dialect: Dialect
-    response_headers: dict[bytes, bytes]
-    """Added to whatever answer leaves, by the outermost layer; a header the answer has itself wins."""
-    headers: dict[bytes, bytes]
-    """Lower-case names; a repeated name was joined with a comma or refused (Normalise)."""
+    __slots__ = ("names", "pairs")
+
+    def __init__(self, pairs: tuple[tuple[bytes, bytes], ...]) -> None:
+        self.pairs = pairs
+        self.names = frozenset(name for name, _ in pairs)
+
+
+NO_HEADERS = ConstantHeaders(())
+
+
+class RequestContext:
+    """Filled from the outside in: each middleware states which fields it sets. The defaults stand on the class: cheap to make."""
+
     client_request_id: str | None = None
     address: str = ""
+    scheme: str = ""
+    """What the client used, as far as we know: our own TLS, or what a trusted proxy said. Empty: unknown."""
     route: Route | None = None
     path_parameters: tuple[str, ...] = ()
     deadline: float = 0.0
@@ -58,6 +62,31 @@ class RequestContext:
     bytes_sent: int = 0
     has_started: bool = False
     error_code: str | None = None
+    constant_headers: ConstantHeaders = NO_HEADERS
+    """Added to whatever answer leaves, by the outermost layer, unless the answer or ``response_headers`` has them."""
+
+    def __init__(self, request_id: RequestId, started: float, path: str, dialect: Dialect, headers: dict[bytes, bytes]) -> None:
+        self.request_id = request_id
+        self.started = started
+        """``time.monotonic()`` at arrival."""
+        self.path = path
+        self.dialect = dialect
+        self.headers = headers
+        """Lower-case names. Before Normalise the last of a repeated header; after it joined with a comma, or refused."""
+        self.response_headers: dict[bytes, bytes] = {}
+        """Added to whatever answer leaves, by the outermost layer; a header the answer has itself wins."""
+
+    def complete(self, own: Headers) -> Headers:
+        """The headers of an answer: its own, then ours that it does not have."""
+        names = {name for name, _ in own}
+        merged = [*own, *(pair for pair in self.response_headers.items() if pair[0] not in names)]
+        names.update(self.response_headers)
+        constant = self.constant_headers
+        if constant.names.isdisjoint(names):
+            merged += constant.pairs
+        else:
+            merged += [pair for pair in constant.pairs if pair[0] not in names]
+        return merged
 
 
 def context_of(scope: Scope) -> RequestContext:

@@ -66,7 +66,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("ErrorBoundary", lambda app: ErrorBoundary(app, parts.renderer)),
         ("TrustedProxy", lambda app: TrustedProxy(app, server.trusted_proxies, server.trusted_proxy_hops)),
         ("Errors", lambda app: Errors(app, parts.renderer)),
-        ("HostAndScheme", lambda app: HostAndScheme(app, allowed_hosts(parts.config))),
+        ("HostAndScheme", lambda app: HostAndScheme(app, allowed_hosts(parts.config), server.public_url)),
         ("Normalise", lambda app: Normalise(app, server.url_limit_bytes)),
         ("Route", lambda app: RouteMatch(app, parts.routes)),
         ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),

@@ -8,6 +8,7 @@ of credential it may be done (``kernel/permissions.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.errors import MethodNotAllowed, UnknownRoute
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App
 
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_REMEMBERED_LENGTH = 128
+"""Longer paths are matched anew each time, so that what is remembered stays small."""
 ROWS = {verb: f"tables:rows:{'read' if verb in {'GET', 'HEAD', 'OPTIONS'} else 'write'}" for verb in ANY_METHOD}
 """What each method does to a table."""
 
@@ -94,12 +97,16 @@ class RouteTable:
             for part in item.pattern.split("/")[1:]:
                 node = node.children.setdefault(None if part == "{}" else part, _Node())
             node.routes.append(item)
+        self._remembered = lru_cache(maxsize=1024)(self._search)
 
     def match(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
         """The route and the values of its ``{}`` segments.
 
         Raises NotFound for an unknown path and MethodNotAllowed for a known one with another verb.
         """
+        return self._remembered(method, path) if len(path) <= _REMEMBERED_LENGTH else self._search(method, path)
+
+    def _search(self, method: str, path: str) -> tuple[Route, tuple[str, ...]]:
         parts = path.split("/")
         if len(parts) > 2 and not parts[-1]:
             parts.pop()

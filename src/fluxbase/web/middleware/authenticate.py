@@ -88,7 +88,11 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
     if service is not None:
         found.append(service.decode("latin-1"))
     authorization = headers.get(b"authorization")
-    if authorization is not None:
+    if authorization is None:
+        pass
+    elif authorization.startswith(b"Bearer "):
+        found.append(authorization[7:].strip().decode("latin-1"))
+    else:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         if scheme.lower() not in {"bearer", "servicekey"}:
             raise Unauthenticated("Only Bearer tokens are accepted in Authorization.", pgrst="PGRST301", code="unknown_scheme")
@@ -111,28 +115,36 @@ class Authenticate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            await self._identify(context_of(scope))
+            context = context_of(scope)
+            is_public = context.route is not None and context.route.access is Access.PUBLIC
+            raw = [] if is_public else self._credentials(context.headers)
+            context.principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
         await self._app(scope, receive, send)
 
-    async def _identify(self, context: RequestContext) -> None:
-        is_public = context.route is not None and context.route.access is Access.PUBLIC
-        raw = [] if is_public else self._credentials(context.headers)
-        if not raw:
-            named = context.tenant or self._registry.default
-            context.principal = _as_seen_by(named, self._authenticator.anonymous(named.id))
-            return
-        first: Principal | None = None
+    def _anonymous(self, context: RequestContext) -> Principal:
+        named = context.tenant or self._registry.default
+        return _as_seen_by(named, self._authenticator.anonymous(named.id))
+
+    def _at_hand(self, raw: list[str], context: RequestContext) -> Principal | None:
+        """The usual case without waiting: one credential, verified before, and no tenant named beside it."""
+        if len(raw) != 1 or context.tenant is not None:
+            return None
+        tenant = self._known_tenant(raw[0], None)
+        principal = None if tenant is None else self._authenticator.cached(tenant.id, raw[0])
+        return None if principal is None or tenant is None else _as_seen_by(tenant, principal)
+
+    async def _verify(self, raw: list[str], context: RequestContext) -> Principal:
+        """Every credential must hold, all for one tenant, and for the one that is named."""
+        found: list[Principal] = []
         for text in dict.fromkeys(raw):
             tenant = self._known_tenant(text, context.tenant) or await self._find_tenant(text)
             principal = self._authenticator.cached(tenant.id, text) or await self._authenticator.authenticate(tenant.id, text)
-            principal = _as_seen_by(tenant, principal)
-            if first is None:
-                first = principal
-            elif principal.tenant != first.tenant:
-                raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")
-        if first is not None and context.tenant is not None and first.tenant != context.tenant.id:
+            found.append(_as_seen_by(tenant, principal))
+        if any(principal.tenant != found[0].tenant for principal in found):
+            raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")
+        if context.tenant is not None and found[0].tenant != context.tenant.id:
             raise unknown_tenant()  # the same answer as for a tenant that is not there
-        context.principal = first
+        return found[0]
 
     def _known_tenant(self, text: str, named: Tenant | None) -> Tenant | None:
         """Whose key must verify the credential: the tenant its key prefix or key id names. Says nothing yet about its truth."""

@@ -37,16 +37,12 @@ class Cors:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        origin = preflight = None
-        for name, value in scope["headers"]:
-            if name == b"origin":
-                origin = value
-            elif name == b"access-control-request-method":
-                preflight = value
+        context = context_of(scope)
+        origin = context.headers.get(b"origin")
         if origin is None:
             await self._app(scope, receive, send)
             return
-        context = context_of(scope)
+        is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in context.headers
         headers = context.response_headers
         headers[b"vary"] = b"Origin"
         if self._any or origin.lower() in self._origins:
@@ -55,11 +51,11 @@ class Cors:
                 headers[b"access-control-allow-credentials"] = b"true"
             headers[b"access-control-expose-headers"] = EXPOSED_HEADERS
             headers[b"cross-origin-resource-policy"] = b"cross-origin"
-            if preflight is not None and scope["method"] == "OPTIONS":
+            if is_preflight:
                 headers[b"access-control-allow-methods"] = METHODS
                 headers[b"access-control-allow-headers"] = ALLOWED_HEADERS
                 headers[b"access-control-max-age"] = b"86400"
-        if preflight is not None and scope["method"] == "OPTIONS":
+        if is_preflight:
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
             return

@@ -37,7 +37,7 @@ class Normalise:
             return
         context = context_of(scope)
         pairs: list[tuple[bytes, bytes]] = scope["headers"]
-        headers = context.headers = dict(pairs)
+        headers = context.headers
         if len(headers) != len(pairs):
             headers = context.headers = _joined(pairs)
         client_id = headers.get(b"x-request-id")
@@ -54,11 +54,17 @@ class Normalise:
                 raise InvalidInput("The path is not valid UTF-8.", code="bad_path") from None
         else:
             context.path = scope["path"]
-        if _CONTROL.search(context.path) or "\ufffd" in context.path:
+        path = context.path
+        if not (path.isascii() and path.isprintable()) and (_CONTROL.search(path) or "\ufffd" in path):
             raise InvalidInput("The path has a control character or is not valid UTF-8.", code="bad_path")
-        if _NUL_QUERY.search(query):
+        if query and not (_is_plain(query) and b"%00" not in query) and _NUL_QUERY.search(query):
             raise InvalidInput("The query string has a NUL or control character.", code="bad_query", pgrst="PGRST100")
         await self._app(scope, receive, send)
+
+
+def _is_plain(query: bytes) -> bool:
+    """Printable ASCII: the usual case, told without a regular expression."""
+    return query.isascii() and query.decode("ascii").isprintable()
 
 
 def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

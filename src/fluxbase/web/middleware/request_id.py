@@ -31,6 +31,7 @@ def _random_ids() -> Generator[str]:
 
 
 _ids = _random_ids()
+_STARTS = frozenset({"http.response.start", "websocket.accept"})
 
 
 class RequestId:
@@ -43,22 +44,19 @@ class RequestId:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = next(_ids)
+        request_id = Id(next(_ids))
         path: str = scope["path"]
-        added = {b"x-request-id": request_id.encode()}
-        context = scope[KEY] = RequestContext(Id(request_id), time.monotonic(), path, dialect_of(path), added, {})
+        context = scope[KEY] = RequestContext(request_id, time.monotonic(), path, dialect_of(path), dict(scope["headers"]))
+        context.response_headers[b"x-request-id"] = request_id.encode()
 
         def send_with_headers(message: Message) -> Awaitable[None]:
             kind = message["type"]
-            if kind == "http.response.start":
-                context.status = message["status"]
-                context.has_started = True
-                own: list[tuple[bytes, bytes]] = message.get("headers") or []
-                for name, _ in own:
-                    added.pop(name, None)
-                message["headers"] = [*own, *added.items()]
-            elif kind == "http.response.body":
+            if kind == "http.response.body":
                 context.bytes_sent += len(message.get("body", b""))
+            elif kind in _STARTS:
+                context.status = message.get("status", 101)
+                context.has_started = True
+                message["headers"] = context.complete(message.get("headers") or [])
             return send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.web.context import context_of
+from fluxbase.web.context import ConstantHeaders, context_of
 
 if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -24,6 +24,7 @@ API_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"permissions-policy", ", ".join(f"{name}=()" for name in _POWERS).encode()),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-embedder-policy", b"require-corp"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"private, no-store"),
     (b"server", b""),  # granian names itself unless the field is there
 )
@@ -35,9 +36,9 @@ class SecurityHeaders:
 
     def __init__(self, app: App, *, is_https: bool) -> None:
         self._app = app
-        self._headers = dict((*API_HEADERS, _HSTS) if is_https else API_HEADERS)
+        self._headers = ConstantHeaders((*API_HEADERS, _HSTS) if is_https else API_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            context_of(scope).response_headers.update(self._headers)
+            context_of(scope).constant_headers = self._headers
         await self._app(scope, receive, send)
