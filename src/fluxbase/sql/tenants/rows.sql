@@ -10,7 +10,7 @@ begin
     return;
   end if;
   for item in
-    select format('grant usage on schema %I to tenant_service', e.name) as command
+    select format('grant usage on schema %I to tenant_service', e.name) as statement
       from fluxbase.exposed_schemas e where to_regnamespace(quote_ident(e.name)) is not null
     union all
     select format('grant %s on %s %s to tenant_service', a.privilege_type, case c.relkind when 'S' then 'sequence' else 'table' end, c.oid::regclass)
@@ -21,7 +21,7 @@ begin
       from pg_proc p join pg_namespace n on n.oid = p.pronamespace join fluxbase.exposed_schemas e on e.name = n.nspname, aclexplode(p.proacl) a
      where a.grantee = 'service_role'::regrole
   loop
-    execute item.command;
+    execute item.statement;
   end loop;
 end $$;
 insert into fluxbase.shared_rows default values on conflict do nothing;
@@ -63,9 +63,10 @@ declare
   target record;
 begin
   select n.nspname, c.relname, c.relispartition,
-         exists (select from fluxbase.tenant_schemas s where s.name = n.nspname) or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped) as has_tenant
+         s.tenant_id as own, s.tenant_id is not null or exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped) as has_tenant
     into target
     from pg_class c join pg_namespace n on n.oid = c.relnamespace join fluxbase.exposed_schemas e on e.name = n.nspname
+    left join fluxbase.tenant_schemas s on s.name = n.nspname
    where c.oid = relation and c.relkind in ('r', 'p')
      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
   if not found then
@@ -82,8 +83,13 @@ begin
     execute format('drop policy fluxbase_tenant on %I.%I', target.nspname, target.relname);
   end if;
   if fluxbase.tenant_wall(relation) = 'missing' then
-    execute format('create policy fluxbase_tenant on %I.%I as restrictive using %s with check %s', target.nspname, target.relname,
-                   fluxbase.tenant_condition(relation), fluxbase.tenant_condition(relation));
+    if target.own is null then
+      execute format('create policy fluxbase_tenant on %I.%I as restrictive using (tenant_id = (select auth.tenant_id())) '
+                     'with check (tenant_id = (select auth.tenant_id()))', target.nspname, target.relname);
+    else
+      execute format('create policy fluxbase_tenant on %I.%I as restrictive using ((select auth.tenant_id()) = %L::uuid) '
+                     'with check ((select auth.tenant_id()) = %L::uuid)', target.nspname, target.relname, target.own, target.own);
+    end if;
   end if;
   if not exists (select from pg_policy p where p.polrelid = relation and p.polname = 'fluxbase_tenant_service') then
     execute format('create policy fluxbase_tenant_service on %I.%I to tenant_service using (true) with check (true)', target.nspname, target.relname);
