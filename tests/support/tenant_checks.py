@@ -45,8 +45,10 @@ class SqlCheck:
 
 AUTH = "fluxbase.web.middleware.authenticate"
 CODE = {
-    "two credentials that disagree": CodeCheck(AUTH, "Authenticate._identify", "principal.tenant != first.tenant", "False"),
-    "the header narrows": CodeCheck(AUTH, "Authenticate._identify", "first.tenant != context.tenant.id", "False"),
+    "two credentials that disagree": CodeCheck(
+        AUTH, "Authenticate._verify", "any(principal.tenant != found[0].tenant for principal in found)", "False"
+    ),
+    "the header narrows": CodeCheck(AUTH, "Authenticate._verify", "found[0].tenant != context.tenant.id", "False"),
     "the host narrows": CodeCheck(AUTH, "TenantCandidate._by_host", "named.id != tenant.id", "False"),
     "the tenant in a token's claims": CodeCheck("fluxbase.auth.verify", "Verifier._token", 'claims["tenant_id"] != tenant', "False"),
     "the instance's key is the default tenant's": CodeCheck(
@@ -57,7 +59,6 @@ CODE = {
     "a service key is tenant_service": CodeCheck(
         "fluxbase.tenancy.shared", "narrowed", "TENANT_SERVICE if principal.role == SERVICE_ROLE else principal.role", "SERVICE_ROLE", "row"
     ),
-    "documents are a tenant's own": CodeCheck("fluxbase.data.documents", "Documents.render", "key = (principal.tenant,", "key = ('',"),
     "the signature of tokens": CodeCheck("fluxbase.auth.verify", "Verifier._token", "not key.verifies(token)", "False"),
 }
 SQL = {
@@ -94,7 +95,9 @@ SQL = {
         "grant select on auth.signing_keys to anon", "revoke select on auth.signing_keys from anon", database="a"
     ),
     "activity is no client's": SqlCheck(
-        "grant select on pg_stat_activity to authenticated", "revoke select on pg_stat_activity from authenticated", database="a"
+        "grant select on pg_stat_activity to authenticated; grant execute on function pg_stat_get_activity(int) to authenticated",
+        "revoke select on pg_stat_activity from authenticated; revoke execute on function pg_stat_get_activity(int) from authenticated",
+        database="a",
     ),
     "the wall between rows": SqlCheck(
         "do $$ begin execute replace(replace(pg_get_functiondef('fluxbase.keep_rows_apart'::regproc), '(tenant_id = (select auth.tenant_id()))', '(true)'), "
@@ -115,7 +118,12 @@ SQL = {
 }
 EQUIVALENT = {
     ("fluxbase/auth/verify.py", "key.locator != held.ring.locator"): "the hash of the key is looked up in the same tenant's ring anyway",
-    ("fluxbase/auth/keys.py", 'tenant.slug != "default"'): "auth.jwt_secret: tests/attack/test_tenant_settings.py",
+    ("fluxbase/tenancy/locator.py", "len(locator) == LOCATOR_LENGTH"): "the form of a locator, not whose it is",
+    ("fluxbase/web/middleware/authenticate.py", "locator == self._registry.default.locator"): "a look-up without a query",
+    (
+        "fluxbase/auth/keys.py",
+        'tenant.slug != "default"',
+    ): "auth.jwt_secret has no locator: it can only be the default tenant's (tests/unit/auth/test_verify.py)",
 }
 """Comparisons whose removal alone lets nobody in, and why."""
 

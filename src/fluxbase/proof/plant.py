@@ -59,11 +59,12 @@ class Plants:
         self.scratch = f"proof-{secrets.token_hex(6)}"
         """A tenant that destructive verbs may work on; further ones made by calls begin with its name."""
 
-    async def plant(self, slugs: list[str]) -> list[Place]:
+    async def plant(self, slugs: list[str], *, with_scratch: bool) -> list[Place]:
         """Schema, rows, comments, metadata, keys and tokens of each tenant. Raises NotFound for one that is not served."""
         from fluxbase.tenancy.lifecycle import NewTenant
 
-        await self._program.tenants.create(NewTenant(self.scratch, isolation="row"), actor=ACTOR)
+        if with_scratch:
+            await self._program.tenants.create(NewTenant(self.scratch, isolation="row"), actor=ACTOR)
         tenants = [await self._program.registry.resolve(slug) for slug in slugs]
         planted: set[str] = set()
         for tenant in tenants:
@@ -130,6 +131,7 @@ class Plants:
         return {
             "token naming the other in a claim": signer.sign({**orjson.loads(decoded(claims)), "tenant_id": other.tenant.id}, ACCESS_TYPE),
             "token under the other's key id": f"{their_header}.{claims}.{signature}",
+            "token of the other under one's own signature": f"{their_header}.{their_claims}.{signature}",
             "claims of the other under one's own signature": f"{header}.{their_claims}.{signature}",
             "publishable key with the other's locator": format_opaque(PUBLISHABLE, other.tenant.locator, material),
             "secret key with the other's locator": format_opaque(SECRET, other.tenant.locator, material),

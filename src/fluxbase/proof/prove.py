@@ -90,8 +90,9 @@ async def prove(
         plants = Plants(program)
         tally = Tally()
         try:
-            places = await plants.plant([first, second])
             routes = [route for route in program.routes() if not only or route.name in only]
+            with_scratch = any("{scratch}" in call.path for route in routes for call in CALLS.get(route.name, ()))
+            places = await plants.plant([first, second], with_scratch=with_scratch)
             attack = RouteProof(app, routes, CALLS, plants, tally, is_first_enough=is_first_enough)
             await attack.run(*places)
             logins = LoginProof(program, plants.schema, tally)
