@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
+from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
 from fluxbase.auth.minter import TokenMinter
@@ -27,6 +28,8 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
@@ -112,11 +115,14 @@ class Program(Worker):
         self.sessions = SystemSessions(self._system_conninfo)
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
+        self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
         self.verifier = Verifier(self.rings, self.rules)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
+        self.auth = account_parts(self)
+        self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
 
@@ -126,6 +132,9 @@ class Program(Worker):
             return self.target.login_conninfo(SYSTEM_LOGIN)
         known = tenant if isinstance(tenant, Tenant) else self.registry.get(tenant)
         return self.target.login_conninfo(SYSTEM_LOGIN, known.database)
+
+    def _tenant(self, tenant_id: TenantId) -> Tenant:
+        return self.registry.get(tenant_id)
 
     async def open(self) -> None:
         """Read the default tenant. Raises Unavailable when the database cannot be reached."""
@@ -203,6 +212,7 @@ class Program(Worker):
             session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
             timeout_of=cache(self._timeout_of),
+            renew=self.grants.renew,
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
@@ -270,6 +280,8 @@ class Program(Worker):
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
         TenantRoutes(self.tenants).register(control)
+        register_accounts(self, control)
+        register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -284,7 +296,16 @@ class Program(Worker):
         from fluxbase.web.routing import RouteTable
 
         table = RouteTable(self.routes())
-        parts = Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self), standing=self._standing)
+        parts = Parts(
+            self.config,
+            table,
+            self.registry,
+            self.verifier,
+            self.limiter(),
+            AccessSink(self),
+            standing=self._standing,
+            granted=self.grants.apply,
+        )
         return build(parts, without)
 
     async def _standing(self, principal: Principal, deadline: float) -> Principal:
@@ -293,7 +314,7 @@ class Program(Worker):
 
         settings = RequestSettings("GET", "/", "{}", "{}", "")
         await self.executor.run(principal, settings, "select 1", (), mode=Mode.PLAIN_READ, deadline=deadline)
-        return principal
+        return self.grants.apply(principal)
 
     async def shutdown(self) -> None:
         """Finish; functions in the background are recorded as cancelled first."""
@@ -308,6 +329,8 @@ class Program(Worker):
         """End connections and background work."""
         await super().close()
         await self._catalogues.close()
+        await self.account_sessions.close()
+        self.auth.passwords.close()
 
     async def _hear(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""

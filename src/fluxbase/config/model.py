@@ -20,8 +20,10 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.auth import Auth
 from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
+from fluxbase.config.rbac import Rbac
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
@@ -183,16 +185,6 @@ class External(Section):
     server_timing: bool = Field(default=False, description="Answer with a Server-Timing header.")
 
 
-class Auth(Section):
-    """Tokens."""
-
-    jwt_secret: Secret | None = Field(default=None, description="HS256 secret; set: tokens are signed with it.")
-    jwt_issuer: str = Field(default="", description="Issuer; empty: public URL + /auth/v1.")
-    jwt_audience: str = Field(default="authenticated", description="Audience of access tokens.")
-    leeway_seconds: int = Field(default=30, ge=0, le=300, description="Clock skew accepted.")
-    access_token_seconds: int = Field(default=900, ge=30, description="Life of an access token.")
-
-
 class Tenants(Section):
     """Tenants."""
 
@@ -232,6 +224,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fluxbase.config import Config
+    from fluxbase.kernel.principal import Principal
     from fluxbase.limits.gcra import AddressLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -53,6 +54,8 @@ class Parts:
     """How a declared error is worded on the wire."""
     standing: Standing | None = None
     """Whether a caller of the control plane is still one."""
+    granted: Callable[[Principal], Principal] = lambda principal: principal
+    """The caller with what he holds in his claims."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -73,7 +76,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
-        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials)),
+        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
     ]
 

@@ -107,8 +107,12 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
 class Authenticate:
     """Sets ``context.principal``; the tenant comes from the credential, or without one from TenantCandidate or default."""
 
-    def __init__(self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials = credentials_of) -> None:
+    def __init__(
+        self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials,
+        granted: Callable[[Principal], Principal],
+    ) -> None:  # fmt: skip
         self._app = app
+        self._granted = granted
         self._authenticator = authenticator
         self._registry = registry
         self._credentials = credentials
@@ -116,10 +120,20 @@ class Authenticate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             context = context_of(scope)
-            is_public = context.route is not None and context.route.access is Access.PUBLIC
-            raw = [] if is_public else self._credentials(context.headers)
-            context.principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
+            raw = self._read(context)
+            principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
+            context.principal = self._granted(principal)
         await self._app(scope, receive, send)
+
+    def _read(self, context: RequestContext) -> list[str]:
+        """What the route reads of the credentials: all, none, or of a way in the key alone."""
+        access = None if context.route is None else context.route.access
+        if access is Access.PUBLIC:
+            return []
+        if access is Access.ENTRY:
+            key = context.headers.get(b"apikey")
+            return [] if key is None else [key.decode("latin-1")]
+        return self._credentials(context.headers)
 
     def _anonymous(self, context: RequestContext) -> Principal:
         named = context.tenant or self._registry.default
