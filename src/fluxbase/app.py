@@ -267,19 +267,26 @@ class Program(Worker):
         from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
 
         data = self.config.data
+        schemas, called = self._schemas_of(tenant_id)
         try:
             async with asyncio.timeout(LOAD_SECONDS), self._catalogues(tenant_id, reason="load the schema") as tx:
                 epoch = await read_epoch(tx)
-                raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
+                raw = await read_catalogue(tx, schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
         except TimeoutError:
             raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
-        return await build_snapshot(*raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
+        return await build_snapshot(*raw, schemas=schemas, open_relations=data.open_relations, epoch=epoch, called=called)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
         from fluxbase.db.catalogue import read_documentation
 
         async with self.sessions(tenant, reason="describe the schema") as tx:
-            return await read_documentation(tx, self.config.data.schemas, role)
+            return await read_documentation(tx, self._schemas_of(tenant)[0], role)
+
+    def _schemas_of(self, tenant: TenantId) -> tuple[list[str], str]:
+        """The schemas a tenant is served from, and the name of the first to clients when it has another."""
+        own = self.registry.get(tenant).schema
+        configured = self.config.data.schemas
+        return (configured, "") if own is None else ([own], configured[0])
 
     def routes(self) -> list[Route]:
         """The whole surface, each line with who may call it and how often."""
