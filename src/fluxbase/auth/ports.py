@@ -64,6 +64,7 @@ class CallFunction(Protocol):
 
     async def __call__(self, tenant: Tenant, schema: str, function: str, argument: bytes, *, timeout_seconds: float) -> bytes | None:
         """The JSON it returns; None for SQL NULL. Raises FluxbaseError."""
+        ...
 
 
 class IssuedKeys(Protocol):
