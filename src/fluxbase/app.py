@@ -28,7 +28,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
-from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.accounts import account_parts, forget_expired, register_accounts
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -316,7 +316,7 @@ class Program(Worker):
 
     async def listen(self) -> None:
         """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
-        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), self.mail.run())
+        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), forget_expired(self), self.mail.run())
 
     async def close(self) -> None:
         """End connections and background work."""
@@ -324,6 +324,10 @@ class Program(Worker):
         await self._catalogues.close()
         await self.account_sessions.close()
         self.auth.passwords.close()
+
+    def tenants_in_use(self) -> list[TenantId]:
+        """Whose database this worker has been in."""
+        return list(self._signers)
 
     async def _hear(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""
