@@ -13,13 +13,14 @@ from fluxbase.web.context import context_of
 from fluxbase.web.disconnect import until_gone
 from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
-from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
+from fluxbase.web.middleware.address import HostAndScheme, TrustedProxy
 from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, TenantCandidate, credentials_of
 from fluxbase.web.middleware.authorise import Authorise
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
 from fluxbase.web.middleware.normalise import Normalise
+from fluxbase.web.middleware.rate_limits import AddressLimit, PrincipalLimit
 from fluxbase.web.middleware.request_id import RequestId
 from fluxbase.web.middleware.route_match import RouteMatch
 from fluxbase.web.middleware.security_headers import SecurityHeaders
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from fluxbase.config import Config
     from fluxbase.kernel.principal import Principal
-    from fluxbase.limits.gcra import AddressLimiter
+    from fluxbase.limits.limiter import RateLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
     from fluxbase.web.errors import Renderer
@@ -46,7 +47,7 @@ class Parts:
     routes: RouteTable
     registry: TenantRegistry
     authenticator: Authenticator
-    limiter: AddressLimiter
+    limiter: RateLimiter
     access_sink: AccessSink
     credentials: Credentials = credentials_of
     """Where credentials stand in a request."""
@@ -56,6 +57,8 @@ class Parts:
     """Whether a caller of the control plane is still one."""
     granted: Callable[[Principal], Principal] = lambda principal: principal
     """The caller with what he holds in his claims."""
+    used: Callable[[Principal, str], None] = lambda _principal, _address: None
+    """Told of each use of an issued key."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -74,10 +77,11 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("Route", lambda app: RouteMatch(app, parts.routes)),
         ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
-        ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
+        ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, parts.config.limits)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
-        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
+        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
+        ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),
     ]
 
 
@@ -85,13 +89,14 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def allowed_hosts(config: Config) -> list[str]:
-    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8)."""
+    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8); a leading dot: every name below."""
+    tenants = [f".{config.tenants.base_host}"] if config.tenants.base_host else []
     if config.server.allowed_hosts:
-        return list(config.server.allowed_hosts)
+        return [*config.server.allowed_hosts, *tenants]
     if config.server.host in {"127.0.0.1", "::1", "localhost"}:
         public = config.server.public_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
         name = public if public.startswith("[") else public.split(":", 1)[0]
-        return [*LOOPBACK_NAMES, *([name] if name else [])]
+        return [*LOOPBACK_NAMES, *([name] if name else []), *tenants]
     return []
 
 
