@@ -27,6 +27,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.parts.network import session_cookies
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
@@ -253,6 +254,7 @@ class Program(Worker):
         """The whole surface, each line with who may call it and how often."""
         from fluxbase.web.control import ControlPlane
         from fluxbase.web.documents.surface import DocumentSurface
+        from fluxbase.web.native.auth.csrf import CsrfRoute
         from fluxbase.web.native.routes import native_routes
         from fluxbase.web.native.rpc import NativeRpc
         from fluxbase.web.native.tables import NativeTables
@@ -263,6 +265,7 @@ class Program(Worker):
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
         TenantRoutes(self.tenants).register(control)
+        CsrfRoute(session_cookies(self)).register(control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -277,7 +280,10 @@ class Program(Worker):
         from fluxbase.web.routing import RouteTable
 
         table = RouteTable(self.routes())
-        parts = Parts(self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self), standing=self._standing)
+        parts = Parts(
+            self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self), standing=self._standing,
+            cookies=session_cookies(self),
+        )  # fmt: skip
         return build(parts, without)
 
     async def _standing(self, principal: Principal, deadline: float) -> Principal:

@@ -151,6 +151,18 @@ def check_authenticate(server: Server, off: dict[str, str]) -> None:
     assert server.request("GET", "/rest/v1/deadline_probe", key="not-a-token", headers=off).status_code == 401
 
 
+def check_cross_origin(server: Server, off: dict[str, str]) -> None:
+    """A foreign page's write with a session cookie is refused before the cookie is looked at."""
+    headers = {**off, "cookie": "fluxbase_access_token=x", "sec-fetch-site": "cross-site"}
+    assert _get(server, "/rest/v1/rpc/nothing", headers, method="POST").status_code == 403
+
+
+def check_csrf_token(server: Server, off: dict[str, str]) -> None:
+    """A write with a good session cookie and no token is refused."""
+    token = server.token("00000000-0000-4000-8000-0000000000c5", session_id="00000000-0000-4000-8000-00000000c5f1")
+    assert _get(server, "/rest/v1/rpc/nothing", {**off, "cookie": f"fluxbase_access_token={token}"}, method="POST").status_code == 403
+
+
 def check_authorise(server: Server, off: dict[str, str]) -> None:
     """A route for the service key is closed to anon."""
     assert _get(server, "/api/v1/admin/status", off).status_code == 401
@@ -171,8 +183,10 @@ CHECKS: dict[str, Check] = {
     "BodyLimit": check_body_limit,
     "Deadline": check_deadline,
     "AddressLimit": check_address_limit,
+    "CrossOrigin": check_cross_origin,
     "TenantCandidate": check_tenant_candidate,
     "Authenticate": check_authenticate,
+    "CsrfToken": check_csrf_token,
     "Authorise": check_authorise,
 }
 

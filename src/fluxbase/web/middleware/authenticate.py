@@ -118,6 +118,8 @@ class Authenticate:
             context = context_of(scope)
             is_public = context.route is not None and context.route.access is Access.PUBLIC
             raw = [] if is_public else self._credentials(context.headers)
+            if not raw and not is_public and context.cookies.access:
+                raw, context.is_by_cookie = [context.cookies.access], True
             context.principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
         await self._app(scope, receive, send)
 

@@ -1,0 +1,1 @@
+"""/api/v1/auth: the native wire over the services of auth."""
