@@ -39,7 +39,7 @@ def sections() -> list[tuple[str, str, list[tuple[str, FieldInfo]]]]:
     """Name, sentence and settings of each section; the settings outside of any section last."""
     found: dict[str, list[tuple[str, FieldInfo]]] = {}
     for key, field in settings():
-        found.setdefault(key.rpartition(".")[0], []).append((key, field))
+        found.setdefault(key.partition(".")[0] if "." in key else "", []).append((key, field))
     named = [(name, Config.model_fields[name].annotation.__doc__ or "", rows) for name, rows in found.items() if name]  # type: ignore[union-attr]
     return [*named, ("", "Settings without a section.", found[""])]
 
@@ -115,9 +115,13 @@ def example_file() -> str:
     for name, _, rows in sections():
         if name:
             lines.append(f"{name}:")
+        inner = ""
         for key, field in rows:
-            indent = "  " if name else ""
-            leaf = key.rpartition(".")[2]
+            *above, leaf = key.split(".")
+            if above[1:] != [inner] and above[1:]:
+                inner = above[1]
+                lines.append(f"  {inner}:")
+            indent = "  " * len(above)
             value = field.get_default(call_default_factory=True)
             shown = (
                 f"{leaf}: {default_text(field)}"

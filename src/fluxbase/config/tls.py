@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from fluxbase.config.section import Section
 
@@ -14,7 +14,7 @@ class Tls(Section):
 
     cert: str = Field(default="", description="Certificate chain, PEM; set with key: the listener speaks TLS only.")
     key: str = Field(default="", description="Its private key, PEM.")
-    min_version: Literal["1.2", "1.3"] = Field(default="1.2", description="Oldest TLS version accepted.")
+    min_version: Annotated[Literal["1.2", "1.3"], BeforeValidator(str)] = Field(default="1.2", description="Oldest TLS version accepted.")
 
     @model_validator(mode="after")
     def _both(self) -> Self:
