@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
+from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
 from fluxbase.auth.minter import TokenMinter
@@ -28,6 +29,7 @@ from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, adm
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.parts.network import session_cookies
+from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
@@ -118,6 +120,7 @@ class Program(Worker):
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
         self.verifier = Verifier(self.rings, self.rules)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
+        self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
 
@@ -127,6 +130,9 @@ class Program(Worker):
             return self.target.login_conninfo(SYSTEM_LOGIN)
         known = tenant if isinstance(tenant, Tenant) else self.registry.get(tenant)
         return self.target.login_conninfo(SYSTEM_LOGIN, known.database)
+
+    def _tenant(self, tenant_id: TenantId) -> Tenant:
+        return self.registry.get(tenant_id)
 
     async def open(self) -> None:
         """Read the default tenant. Raises Unavailable when the database cannot be reached."""
@@ -204,6 +210,7 @@ class Program(Worker):
             session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
             timeout_of=cache(self._timeout_of),
+            renew=self.grants.renew,
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
@@ -266,6 +273,7 @@ class Program(Worker):
         control = ControlPlane(self)
         TenantRoutes(self.tenants).register(control)
         CsrfRoute(session_cookies(self)).register(control)
+        register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -281,9 +289,16 @@ class Program(Worker):
 
         table = RouteTable(self.routes())
         parts = Parts(
-            self.config, table, self.registry, self.verifier, self.limiter(), AccessSink(self), standing=self._standing,
+            self.config,
+            table,
+            self.registry,
+            self.verifier,
+            self.limiter(),
+            AccessSink(self),
+            standing=self._standing,
+            granted=self.grants.apply,
             cookies=session_cookies(self),
-        )  # fmt: skip
+        )
         return build(parts, without)
 
     async def _standing(self, principal: Principal, deadline: float) -> Principal:
@@ -292,7 +307,7 @@ class Program(Worker):
 
         settings = RequestSettings("GET", "/", "{}", "{}", "")
         await self.executor.run(principal, settings, "select 1", (), mode=Mode.PLAIN_READ, deadline=deadline)
-        return principal
+        return self.grants.apply(principal)
 
     async def shutdown(self) -> None:
         """Finish; functions in the background are recorded as cancelled first."""

@@ -22,6 +22,7 @@ from pydantic import (
 
 from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
+from fluxbase.config.rbac import Rbac
 from fluxbase.config.section import Section
 from fluxbase.config.tls import Tls
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
@@ -234,6 +235,7 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()

@@ -15,8 +15,9 @@ from fluxbase.kernel.errors import Conflict, DatabaseError, DeadlineExceeded, Fl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OWN_SQLSTATES = frozenset({"FB001", "FB002", "FB003"})
-"""Raised by ``fluxbase.admit``: denied, schema moved, frozen."""
+STALE_CLAIMS = "FB004"
+OWN_SQLSTATES = frozenset({"FB001", "FB002", "FB003", STALE_CLAIMS})
+"""Raised by ``fluxbase.admit``: denied, schema moved, frozen, claims outdated."""
 _SHOWN_CLASSES = frozenset({"0A", "0L", "0P", "21", "22", "23", "25", "28", "2D", "38", "39", "3B", "40", "42", "44", "54", "55", "P0"})
 _CONFLICTS = frozenset({"23505", "23503", "23P01"})
 _CONSTANT = "The database could not do this."
@@ -67,6 +68,8 @@ def translate(
             return StalePlan("The schema moved.")
         case "FB003":
             return Unavailable("This tenant is frozen.", code="frozen")
+        case "FB004":  # after several renewals
+            return Unavailable("What you may do is being changed. Try again.", code="stale_claims")
         case "57014":
             return DeadlineExceeded("canceling statement due to statement timeout", sqlstate=sqlstate, code="statement_timeout")
         case "PGRST":

@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING
 
 from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
-from fluxbase.db.errors import OWN_SQLSTATES, nul_refused, translate
+from fluxbase.db.errors import OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate
 from fluxbase.db.settings import Mode, RequestSettings, isolation_statement
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from fluxbase.db.connection import Batch, Connection
     from fluxbase.db.errors import Translate
@@ -28,6 +28,8 @@ __all__ = ["Executor", "Mode", "RequestSettings", "Row"]
 
 GRACE_SECONDS = 0.3
 """PostgreSQL's own statement_timeout comes first; our watch is for a server that does not answer at all."""
+MOST_RENEWALS = 3
+"""How often the claims of one statement may turn out to be outdated: whoever changes them must win some time."""
 _BEGIN: Batch = (("begin", ()),)
 _COMMIT: Batch = (("commit", ()),)
 _CHECK_NOW: Batch = (("set constraints all immediate", ()),)
@@ -48,6 +50,7 @@ class Executor:
         session_settings: SessionSettings,
         on_epochs: Callable[[TenantId, str], None],
         timeout_of: Callable[[str], float],
+        renew: Callable[[Principal], Awaitable[Principal]] | None = None,
         translate: Translate = translate,
     ) -> None:
         self._pools = pools
@@ -55,6 +58,7 @@ class Executor:
         self._session_settings = session_settings
         self._on_epochs = on_epochs
         self._timeout_of = timeout_of
+        self._renew = renew
         self._translate = translate
 
     async def run(
@@ -81,7 +85,7 @@ class Executor:
                 raise nul_refused()
         sql = self._session_settings.statement(principal, sql)
         database, role = self._database_of(principal.tenant), self._session_settings.login_role(principal)
-        is_last = False
+        is_last, renewals = False, 0
         while True:
             pool = self._pools.of(database, role)
             connection = pool.take() or await pool.acquire(deadline)
@@ -97,6 +101,9 @@ class Executor:
                     raise Unavailable("The database connection was lost.", pgrst="PGRST001", code="connection_lost") from None
             except StatementError as error:
                 # Nothing ran: our statements had been deallocated, or a role was left behind (that connection is closed).
+                if error.sqlstate == STALE_CLAIMS and error.index == 0 and self._renew is not None and renewals < MOST_RENEWALS:
+                    principal, renewals = await self._renew(principal), renewals + 1
+                    continue
                 is_leftover = self._is_leftover(error)
                 if is_last and is_leftover:
                     raise Unavailable("The database is not prepared for this role.", code="role_not_provisioned") from error

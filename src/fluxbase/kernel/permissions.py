@@ -54,6 +54,9 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("tables:rows:write", ANY_KIND, "Write rows that a policy allows.", "tables:write"),
         Permission("rpc:functions:read", ANY_KIND, "List functions and read one's own executions.", "rpc:read"),
         Permission("rpc:functions:execute", ANY_KIND, "Call a function that the role may execute.", "rpc:execute"),
+        Permission("auth:roles:read", OWNERS, "Roles of the tenant, and who has them."),
+        Permission("auth:roles:write", OWNERS, "Make, change, delete, assign roles; never more than one's own."),
+        Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
         Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
@@ -106,7 +109,7 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
         raise Forbidden("A signed-in user is required.", code="user_required")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")
-    if access is Access.SERVICE and not (_administers(principal) or (permission and covers(principal.permissions, permission.name))):
+    if access is Access.SERVICE and not (administers(principal) or (permission and covers(principal.permissions, permission.name))):
         raise Forbidden("An administrator of the tenant is required.", code="service_role_required")
     if access is Access.INSTANCE and not _administers_all(principal, instance):
         raise Forbidden("Only the instance's own administrators may do this.", code="instance_required")
@@ -123,8 +126,8 @@ def _check_credential(permission: Permission | None, principal: Principal) -> No
         raise Forbidden("The key has not the scope for this.", code="scope_missing", details={"scope": scope or ALL_SCOPES})
 
 
-def _administers(principal: Principal) -> bool:
-    """The whole of the principal's tenant."""
+def administers(principal: Principal) -> bool:
+    """Whether the caller administers the whole of its tenant, whatever its roles hold."""
     return principal.platform_role is not None or principal.role in (SERVICE_ROLE, TENANT_SERVICE)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fluxbase.config import Config
+    from fluxbase.kernel.principal import Principal
     from fluxbase.limits.gcra import AddressLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -57,6 +58,8 @@ class Parts:
     """Whether a caller of the control plane is still one."""
     cookies: SessionCookies | None = None
     """Sessions by cookie; None: this kind of server has none."""
+    granted: Callable[[Principal], Principal] = lambda principal: principal
+    """The caller with what he holds in his claims."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -78,7 +81,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
         ("CrossOrigin", lambda app: CrossOrigin(app, server.public_url, server.cors_origins)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
-        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials)),
+        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
         ("CsrfToken", lambda app: CsrfToken(app, parts.cookies)),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
     ]

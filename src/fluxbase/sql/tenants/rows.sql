@@ -93,8 +93,10 @@ begin
     execute format('delete from %I.%I where tenant_id = %L', item.nspname, item.relname, tenant);
     execute format('alter table %I.%I enable trigger all', item.nspname, item.relname);
   end loop;
-  delete from auth.keys where tenant_id = tenant;
-  delete from auth.signing_keys where tenant_id = tenant;
-  delete from platform.mails where tenant_id = tenant;
+  for item in select n.nspname, c.relname
+                from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid
+               where n.nspname in ('auth', 'platform') and c.relkind = 'r' and a.attname = 'tenant_id' and not a.attisdropped loop
+    execute format('delete from %I.%I where tenant_id = %L', item.nspname, item.relname, tenant);
+  end loop;
 end $$;
 revoke all on function fluxbase.delete_tenant_rows(uuid) from public;

@@ -107,8 +107,12 @@ def credentials_of(headers: dict[bytes, bytes]) -> list[str]:
 class Authenticate:
     """Sets ``context.principal``; the tenant comes from the credential, or without one from TenantCandidate or default."""
 
-    def __init__(self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials = credentials_of) -> None:
+    def __init__(
+        self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials,
+        granted: Callable[[Principal], Principal],
+    ) -> None:  # fmt: skip
         self._app = app
+        self._granted = granted
         self._authenticator = authenticator
         self._registry = registry
         self._credentials = credentials
@@ -120,7 +124,8 @@ class Authenticate:
             raw = [] if is_public else self._credentials(context.headers)
             if not raw and not is_public and context.cookies.access:
                 raw, context.is_by_cookie = [context.cookies.access], True
-            context.principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
+            principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
+            context.principal = self._granted(principal)
         await self._app(scope, receive, send)
 
     def _anonymous(self, context: RequestContext) -> Principal:

@@ -1,0 +1,24 @@
+"""Roles, organisations and teams, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.audit.store import record
+from fluxbase.auth.organisations import Organisations
+from fluxbase.auth.roles import Roles
+
+if TYPE_CHECKING:
+    from fluxbase.app import Program
+    from fluxbase.web.control import ControlPlane
+
+
+def register_rbac(program: Program, control: ControlPlane) -> None:
+    """The routes of roles and organisations."""
+    from fluxbase.web.native.auth.organisations import OrganisationRoutes
+    from fluxbase.web.native.auth.roles import RoleRoutes
+
+    tenant_of = program.registry.get
+    RoleRoutes(Roles(program.sessions, tenant_of, record)).register(control)
+    most = program.config.rbac.organisations_per_user
+    OrganisationRoutes(Organisations(program.sessions, tenant_of, record, most_made=most)).register(control)
