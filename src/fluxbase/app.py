@@ -28,6 +28,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.parts.accounts import account_parts, register_accounts
 from fluxbase.parts.network import session_cookies
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
@@ -115,11 +116,13 @@ class Program(Worker):
         self.sessions = SystemSessions(self._system_conninfo)
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
+        self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
         self.verifier = Verifier(self.rings, self.rules)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
+        self.auth = account_parts(self)
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
@@ -273,6 +276,7 @@ class Program(Worker):
         control = ControlPlane(self)
         TenantRoutes(self.tenants).register(control)
         CsrfRoute(session_cookies(self)).register(control)
+        register_accounts(self, control)
         register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
@@ -322,6 +326,8 @@ class Program(Worker):
         """End connections and background work."""
         await super().close()
         await self._catalogues.close()
+        await self.account_sessions.close()
+        self.auth.passwords.close()
 
     async def _hear(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""

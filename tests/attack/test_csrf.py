@@ -141,3 +141,60 @@ def test_sql_never_sees_the_cookie(notes: Server) -> None:
     jar, _ = browser(notes)
     seen = notes.request("GET", "/rest/v1/rpc/seen_cookies", key=None, headers={"cookie": _cookie({**jar, "theme": "dark"})})
     assert seen.json() == {"theme": "dark"}
+
+
+class Page:
+    """A browser application that keeps no token: cookies as the browser keeps them, the CSRF token as script reads it."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.jar = server, httpx.Client(base_url=server.url, trust_env=False, timeout=30)
+        self.token = self.jar.get("/api/v1/auth/csrf").json()["csrf_token"]
+
+    def post(self, path: str, body: object = None, **headers: str) -> httpx.Response:
+        """``fetch`` with ``credentials: include``; takes over a new CSRF token."""
+        asked = {"x-session-mode": "cookie", "x-csrf-token": self.token, "sec-fetch-site": "same-origin", **headers}
+        answer = self.jar.post(path, json=body, headers=asked)
+        self.token = answer.json().get("csrf_token", self.token) if answer.status_code < 300 and answer.content else self.token
+        return answer
+
+
+ACCOUNT = {"email": "cookie@example.org", "password": "a long enough password"}
+
+
+def test_a_session_by_cookie_from_sign_up_to_sign_out(server: Server) -> None:
+    """Sign-up, own account, refresh and sign-out without a token in script's hands; the old cookies are worth nothing afterwards."""
+    page = Page(server)
+    before = page.token
+    answer = page.post("/api/v1/auth/signup", ACCOUNT)
+    assert answer.status_code == 201, answer.text
+    assert "refresh_token" not in answer.json()
+    lines = {line.split("=")[0]: line for line in answer.headers.get_list("set-cookie")}
+    assert "HttpOnly" in lines["fluxbase_access_token"]
+    assert "Path=/api/v1/auth;" in lines["fluxbase_refresh_token"]
+    assert "HttpOnly" not in lines["csrf_token"]
+    assert all("SameSite=Strict" in line for line in lines.values())
+    assert page.token != before
+    assert page.jar.get("/api/v1/auth/user").json()["email"] == ACCOUNT["email"]
+
+    page.jar.cookies.delete("fluxbase_access_token")  # as when it had run out
+    refreshed = page.post("/api/v1/auth/refresh")
+    assert refreshed.status_code == 200, refreshed.text
+    assert "access_token" not in refreshed.json()
+    assert page.jar.get("/api/v1/auth/user").status_code == 200
+
+    stolen = dict(page.jar.cookies)
+    assert page.post("/api/v1/auth/signout", {}).status_code == 200
+    assert not page.jar.cookies
+    assert server.request("GET", "/api/v1/auth/user", key=None, headers={"cookie": _cookie(stolen)}).status_code == 401
+
+
+def test_login_csrf_is_refused(server: Server) -> None:
+    """A foreign page cannot sign the browser in as somebody else, nor refresh with its cookie: no token, another origin, an old pre-session."""
+    page = Page(server)
+    page.post("/api/v1/auth/signup", {**ACCOUNT, "email": "victim@example.org"})
+    body = {**ACCOUNT, "email": "victim@example.org"}
+    assert page.post("/api/v1/auth/signin", body, **{"x-csrf-token": ""}).json()["code"] == "CSRF_FAILED"
+    assert page.post("/api/v1/auth/signin", body, **{"sec-fetch-site": "cross-site"}).json()["code"] == "CSRF_FAILED"
+    assert page.post("/api/v1/auth/refresh", **{"x-csrf-token": Page(server).token}).json()["code"] == "CSRF_FAILED"
+    stranger = httpx.post(f"{server.url}/api/v1/auth/signin", json=body, headers={"x-session-mode": "cookie"}, trust_env=False)
+    assert (stranger.status_code, stranger.json()["code"]) == (403, "CSRF_FAILED")

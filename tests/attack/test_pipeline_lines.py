@@ -169,6 +169,18 @@ def check_authorise(server: Server, off: dict[str, str]) -> None:
     assert server.request("GET", "/api/v1/admin/status", key="service", headers=off).status_code == 200
 
 
+def check_cookie_session(server: Server, off: dict[str, str]) -> None:
+    """A sign-in that asks for cookies gets them, and no token in the body."""
+    first = _get(server, "/api/v1/auth/csrf", {})
+    cookies = "; ".join(line.split(";")[0] for line in first.headers.get_list("set-cookie"))
+    headers = {**off, "x-session-mode": "cookie", "cookie": cookies, "x-csrf-token": first.json()["csrf_token"]}
+    body = {"email": f"line{len(off)}@example.org", "password": "a long enough password"}
+    answer = _get(server, "/api/v1/auth/signup", headers, method="POST", json=body)
+    assert answer.status_code == 201, answer.text
+    assert "access_token" not in answer.json()
+    assert any(line.startswith("fluxbase_access_token=ey") for line in answer.headers.get_list("set-cookie"))
+
+
 CHECKS: dict[str, Check] = {
     "RequestId": check_request_id,
     "AccessLog": check_access_log,
@@ -188,6 +200,7 @@ CHECKS: dict[str, Check] = {
     "Authenticate": check_authenticate,
     "CsrfToken": check_csrf_token,
     "Authorise": check_authorise,
+    "CookieSession": check_cookie_session,
 }
 
 

@@ -20,6 +20,8 @@ _LETTERS = frozenset(_ALPHABET)
 PUBLISHABLE = "fb_pk_"
 SECRET = "fb_sk_"  # noqa: S105 - a prefix, not a secret
 PREFIXES = (PUBLISHABLE, SECRET)
+"""Of keys; a refresh token looks the same but is no credential of a request."""
+REFRESH = "fb_rt_"
 _PREFIX_LENGTH = 6
 _LOCATOR_LENGTH = 9  # 48 bits
 _SECRET_LENGTH = 43  # 256 bits
@@ -59,9 +61,9 @@ def format_opaque(prefix: str, locator: str, secret: bytes) -> str:
     return head + base62(zlib.crc32(head.encode()), _CHECKSUM_LENGTH)
 
 
-def parse_opaque(text: str) -> OpaqueKey | None:
+def parse_opaque(text: str, prefixes: tuple[str, ...] = PREFIXES) -> OpaqueKey | None:
     """Take an opaque key apart; None when its form or checksum is wrong."""
-    if len(text) != _LENGTH or not text.isascii() or not text.startswith(PREFIXES):
+    if len(text) != _LENGTH or not text.isascii() or not text.startswith(prefixes):
         return None
     head, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
     locator, separator, secret = head[_PREFIX_LENGTH:].partition("_")

@@ -58,6 +58,12 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:roles:write", OWNERS, "Make, change, delete, assign roles; never more than one's own."),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
         Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
+        Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
+        Permission("auth:account:read", USERS, "One's own account and sessions."),
+        Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
+        Permission("auth:users:read", OWNERS, "List and read the accounts of the tenant.", "auth:read"),
+        Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
+        Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
@@ -94,7 +100,7 @@ def covers(held: Iterable[str], wanted: str) -> bool:
 
 def authorise(access: Access, permission: Permission | None, principal: Principal | None, *, address: str, instance: TenantId) -> None:
     """Raises Unauthenticated or Forbidden unless this caller may use a route with this access and permission."""
-    if access is Access.PUBLIC:
+    if access in (Access.PUBLIC, Access.ENTRY):
         return
     if access is Access.LOOPBACK:
         if address not in {"127.0.0.1", "::1"}:

@@ -10,11 +10,8 @@ from fluxbase.web.session_cookies import SessionCookies
 if TYPE_CHECKING:
     from fluxbase.app import Program
 
-SESSION_SECONDS = 7 * 24 * 3600
-"""How long a browser keeps the cookies; what they carry ends by itself."""
-
 
 def session_cookies(program: Program) -> SessionCookies:
     """Named and marked after the public URL; every node of an instance makes and checks the same tokens."""
     tokens = CsrfTokens(program.master.derive_secret("csrf").reveal().encode())
-    return SessionCookies(tokens, is_https=program.config.is_https, session_seconds=SESSION_SECONDS)
+    return SessionCookies(tokens, is_https=program.config.is_https, session_seconds=program.config.auth.refresh_token_seconds)

@@ -17,6 +17,7 @@ from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, Trusted
 from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, TenantCandidate, credentials_of
 from fluxbase.web.middleware.authorise import Authorise
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
+from fluxbase.web.middleware.cookie_session import CookieSession
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.cross_origin import CrossOrigin, CsrfToken
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
@@ -84,6 +85,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
         ("CsrfToken", lambda app: CsrfToken(app, parts.cookies)),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
+        ("CookieSession", lambda app: CookieSession(app, parts.cookies)),
     ]
 
 

@@ -228,11 +228,17 @@ def authorise(socket: Socket) -> None:
     assert accepted(socket.open("/mine", (b"apikey", b"t")))
 
 
+def cookie_session(socket: Socket) -> None:
+    """Nothing: sign-in is HTTP."""
+    assert accepted(socket.open("/socket", (b"authorization", b"Bearer t")))
+
+
 CLAIMS: dict[str, Callable[[Socket], None]] = {
     "RequestId": request_id, "AccessLog": access_log, "SecurityHeaders": security_headers, "Cors": cors, "ErrorBoundary": error_boundary,
     "TrustedProxy": trusted_proxy, "Errors": errors, "HostAndScheme": host_and_scheme, "Normalise": normalise, "Route": route_line,
     "BodyLimit": body_limit, "Deadline": deadline, "AddressLimit": address_limit, "CrossOrigin": cross_origin,
     "TenantCandidate": tenant_candidate, "Authenticate": authenticate, "CsrfToken": csrf_token, "Authorise": authorise,
+    "CookieSession": cookie_session,
 }  # fmt: skip
 
 

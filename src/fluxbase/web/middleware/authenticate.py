@@ -120,13 +120,24 @@ class Authenticate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             context = context_of(scope)
-            is_public = context.route is not None and context.route.access is Access.PUBLIC
-            raw = [] if is_public else self._credentials(context.headers)
-            if not raw and not is_public and context.cookies.access:
-                raw, context.is_by_cookie = [context.cookies.access], True
+            raw = self._read(context)
             principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
             context.principal = self._granted(principal)
         await self._app(scope, receive, send)
+
+    def _read(self, context: RequestContext) -> list[str]:
+        """What the route reads of the credentials: all, none, or of a way in the key alone."""
+        access = None if context.route is None else context.route.access
+        if access is Access.PUBLIC:
+            return []
+        if access is Access.ENTRY:
+            key = context.headers.get(b"apikey")
+            return [] if key is None else [key.decode("latin-1")]
+        found = self._credentials(context.headers)
+        if not found and context.cookies.access:
+            context.is_by_cookie = True
+            return [context.cookies.access]
+        return found
 
     def _anonymous(self, context: RequestContext) -> Principal:
         named = context.tenant or self._registry.default
