@@ -6,12 +6,15 @@ The list comes from ``web/pipeline.py``; a line without a check here fails ``tes
 from __future__ import annotations
 
 import socket
+import time
+import uuid
 from collections.abc import Callable
 
 import httpx
 import pytest
 
 from tests.support.controls import pipeline_lines
+from tests.support.from_address import client_from
 from tests.support.server import Server
 
 Check = Callable[[Server, dict[str, str]], None]
@@ -135,9 +138,10 @@ def check_deadline(server: Server, off: dict[str, str]) -> None:
 
 def check_address_limit(server: Server, off: dict[str, str]) -> None:
     """The control plane's limit acts on one address."""
-    with httpx.Client(base_url=server.url, headers=off, trust_env=False) as client:
-        statuses = (client.get("/.well-known/jwks.json").status_code for _ in range(400))
-        assert 429 in statuses
+    with client_from(server, headers=off) as client:
+        statuses = [client.get("/.well-known/jwks.json").status_code for _ in range(101)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
 
 
 def check_tenant_candidate(server: Server, off: dict[str, str]) -> None:
@@ -171,14 +175,24 @@ def check_authorise(server: Server, off: dict[str, str]) -> None:
 
 def check_cookie_session(server: Server, off: dict[str, str]) -> None:
     """A sign-in that asks for cookies gets them, and no token in the body."""
-    first = _get(server, "/api/v1/auth/csrf", {})
-    cookies = "; ".join(line.split(";")[0] for line in first.headers.get_list("set-cookie"))
-    headers = {**off, "x-session-mode": "cookie", "cookie": cookies, "x-csrf-token": first.json()["csrf_token"]}
-    body = {"email": f"line{len(off)}@example.org", "password": "a long enough password"}
-    answer = _get(server, "/api/v1/auth/signup", headers, method="POST", json=body)
+    own_address = httpx.HTTPTransport(local_address=f"127.9.9.{1 + len(off)}")  # limits count by it
+    with httpx.Client(base_url=server.url, transport=own_address, trust_env=False, timeout=30) as client:
+        token = client.get("/api/v1/auth/csrf").json()["csrf_token"]
+        body = {"email": f"line{time.monotonic_ns()}@example.org", "password": "a long enough password"}
+        headers = {**off, "x-session-mode": "cookie", "x-csrf-token": token}
+        answer = client.post("/api/v1/auth/signup", json=body, headers=headers)
     assert answer.status_code == 201, answer.text
     assert "access_token" not in answer.json()
     assert any(line.startswith("fluxbase_access_token=ey") for line in answer.headers.get_list("set-cookie"))
+
+
+def check_principal_limit(server: Server, off: dict[str, str]) -> None:
+    """A user over his limit is refused, wherever he asks from."""
+    token = server.token(str(uuid.uuid4()))
+    with httpx.Client(base_url=server.url, headers={**off, "authorization": f"Bearer {token}"}, trust_env=False, timeout=30) as client:
+        statuses = [client.get("/rest/v1/no_such_table").status_code for _ in range(301)]
+    assert 429 not in statuses[:300]
+    assert statuses[300] == 429
 
 
 CHECKS: dict[str, Check] = {
@@ -200,6 +214,7 @@ CHECKS: dict[str, Check] = {
     "Authenticate": check_authenticate,
     "CsrfToken": check_csrf_token,
     "Authorise": check_authorise,
+    "PrincipalLimit": check_principal_limit,
     "CookieSession": check_cookie_session,
 }
 

@@ -10,11 +10,12 @@ import pytest
 
 from benchmarks.layers import CachedAuthenticator, no_tenant
 from fluxbase.config import load_config
+from fluxbase.config.limits import Limits
 from fluxbase.crypto.csrf import CsrfTokens
-from fluxbase.kernel.access import DATA_PLANE, Access, Limit
+from fluxbase.kernel.access import DATA_PLANE, Access
 from fluxbase.kernel.ids import DatabaseName, RoleName, SessionId, TenantId, UserId
 from fluxbase.kernel.principal import CredentialKind, Principal
-from fluxbase.limits.gcra import AddressLimiter
+from fluxbase.limits.limiter import RateLimiter
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.web import pipeline
 from fluxbase.web.context import context_of
@@ -26,7 +27,6 @@ TENANT = TenantId("00000000-0000-4000-8000-00000000000f")
 SESSION = "00000000-0000-4000-8000-00000000005e"
 COOKIES = SessionCookies(CsrfTokens(b"k" * 32), is_https=False, session_seconds=600)
 HOST = (b"host", b"127.0.0.1:8080")
-ONE_A_MINUTE = Limit("once", rate=1, per_seconds=60, burst=0)
 
 
 class Seen:
@@ -53,7 +53,7 @@ class OneUser(CachedAuthenticator):
 class Socket:
     """A client of the pipeline: sends a handshake, then its messages; keeps what came back and the context."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.log = Seen()
         self.context: Any = None
         registry = TenantRegistry(Tenant(TENANT, "default", DatabaseName("fluxbase"), is_default=True), no_tenant)  # type: ignore[arg-type]
@@ -64,13 +64,12 @@ class Socket:
             [
                 route("/socket", [WEBSOCKET], self.echo, access=Access.OPTIONAL, limit=DATA_PLANE, body_limit_bytes=8),
                 route("/mine", [WEBSOCKET], self.echo, access=Access.CREDENTIAL, limit=DATA_PLANE),
-                route("/once", [WEBSOCKET], self.echo, access=Access.PUBLIC, limit=ONE_A_MINUTE),
                 route("/broken", [WEBSOCKET], self.breaks, access=Access.PUBLIC, limit=DATA_PLANE),
                 route("/rows", ["GET"], self.echo, access=Access.PUBLIC, limit=DATA_PLANE),
             ]
         )
         config = load_config(environ={"FLUXBASE_SERVER_TRUSTED_PROXIES": "10.0.0.0/8"})
-        parts = pipeline.Parts(config, table, registry, OneUser(user), AddressLimiter(), self.log, cookies=COOKIES)
+        parts = pipeline.Parts(config, table, registry, OneUser(user), RateLimiter(limits or Limits()), self.log, cookies=COOKIES)
         self.app = pipeline.build(parts)
 
     async def echo(self, scope: Any, receive: Any, send: Any) -> None:
@@ -190,10 +189,12 @@ def deadline(socket: Socket) -> None:
     assert socket.context.deadline > socket.context.started
 
 
-def address_limit(socket: Socket) -> None:
+def address_limit(_: Socket) -> None:
     """Handshakes count as requests do."""
-    assert accepted(socket.open("/once"))
-    assert socket.open("/once")[-1]["code"] == 1013
+    few = Socket(Limits(data_per_second=1, data_burst=0))
+    answers = [few.open("/socket") for _ in range(20)]
+    assert accepted(answers[0])
+    assert answers[-1] == [{"type": "websocket.close", "code": 1013, "reason": ""}]
 
 
 def cross_origin(socket: Socket) -> None:
@@ -228,6 +229,11 @@ def authorise(socket: Socket) -> None:
     assert accepted(socket.open("/mine", (b"apikey", b"t")))
 
 
+def principal_limit(socket: Socket) -> None:
+    """The handshake of a known caller passes the same limiter."""
+    assert accepted(socket.open("/mine", (b"apikey", b"t")))
+
+
 def cookie_session(socket: Socket) -> None:
     """Nothing: sign-in is HTTP."""
     assert accepted(socket.open("/socket", (b"authorization", b"Bearer t")))
@@ -238,7 +244,7 @@ CLAIMS: dict[str, Callable[[Socket], None]] = {
     "TrustedProxy": trusted_proxy, "Errors": errors, "HostAndScheme": host_and_scheme, "Normalise": normalise, "Route": route_line,
     "BodyLimit": body_limit, "Deadline": deadline, "AddressLimit": address_limit, "CrossOrigin": cross_origin,
     "TenantCandidate": tenant_candidate, "Authenticate": authenticate, "CsrfToken": csrf_token, "Authorise": authorise,
-    "CookieSession": cookie_session,
+    "PrincipalLimit": principal_limit, "CookieSession": cookie_session,
 }  # fmt: skip
 
 
