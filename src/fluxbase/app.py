@@ -35,6 +35,7 @@ from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, forget_expired, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
+from fluxbase.parts.network import session_cookies
 from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
@@ -295,6 +296,7 @@ class Program(Worker):
         """The whole surface, each line with who may call it and how often."""
         from fluxbase.web.control import ControlPlane
         from fluxbase.web.documents.surface import DocumentSurface
+        from fluxbase.web.native.auth.csrf import CsrfRoute
         from fluxbase.web.native.routes import native_routes
         from fluxbase.web.native.rpc import NativeRpc
         from fluxbase.web.native.tables import NativeTables
@@ -306,6 +308,7 @@ class Program(Worker):
         control = ControlPlane(self)
         control.captcha = captcha_demand(self)
         TenantRoutes(self.tenants).register(control)
+        CsrfRoute(session_cookies(self)).register(control)
         gotrue = register_accounts(self, control)
         gotrue.external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)
@@ -336,6 +339,7 @@ class Program(Worker):
             AccessSink(self),
             standing=self._standing,
             granted=self.grants.apply,
+            cookies=session_cookies(self),
         )
         return build(parts, without)
 
