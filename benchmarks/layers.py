@@ -20,6 +20,7 @@ from fluxbase.config.limits import Limits
 from fluxbase.kernel.access import DATA_PLANE, Access
 from fluxbase.kernel.ids import ANON, DatabaseName, TenantId
 from fluxbase.kernel.principal import CredentialKind, Principal
+from fluxbase.limits.blocklist import Blocklist
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.web import pipeline
@@ -108,7 +109,17 @@ def shipped_lines() -> list[Any]:
         [route("/rest/v1/{}", ["GET"], answer, access=Access.OPTIONAL, limit=DATA_PLANE, permission="tables:rows:read", is_data_plane=True)]
     )
     limiter = RateLimiter(Limits(data_per_second=10_000_000, data_burst=10_000_000))
-    return pipeline.lines(pipeline.Parts(load_config(environ={}), table, registry, CachedAuthenticator(principal), limiter, NullSink()))
+    return pipeline.lines(
+        pipeline.Parts(
+            load_config(environ={}),
+            table,
+            registry,
+            CachedAuthenticator(principal),
+            limiter,
+            Blocklist(Limits(), limiter, None),
+            NullSink(),
+        )
+    )
 
 
 async def costs() -> list[tuple[str, float]]:

@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.audit.refusals import Refusals
 from fluxbase.audit.store import record
 from fluxbase.auth.api_keys import ApiKeys
 from fluxbase.auth.grants import Grants
@@ -33,7 +34,7 @@ from fluxbase.outbound.client import OutboundClient
 from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, forget_expired, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
-from fluxbase.parts.limits import rate_limiter, validated_rules
+from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
 from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
@@ -123,6 +124,8 @@ class Program(Worker):
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
         self.limits = rate_limiter(self)
+        self.kept_out = blocklist(self)
+        self.refusals = Refusals(self.sessions, lambda number: self.metrics.note("audit_dropped", number))
         self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
@@ -329,6 +332,7 @@ class Program(Worker):
             self.registry,
             self.verifier,
             self.limits,
+            self.kept_out,
             AccessSink(self),
             standing=self._standing,
             granted=self.grants.apply,
@@ -350,7 +354,19 @@ class Program(Worker):
 
     async def listen(self) -> None:
         """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
-        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), forget_expired(self), self.mail.run())
+        await asyncio.gather(
+            self._hear(),
+            self._watch_roles(),
+            self._watch_catalogue(),
+            watch_blocklist(self),
+            self._record_refusals(),
+            forget_expired(self),
+            self.mail.run(),
+        )
+
+    async def _record_refusals(self) -> None:
+        if self.refusals is not None:
+            await self.refusals.run()
 
     async def close(self) -> None:
         """End connections and background work."""

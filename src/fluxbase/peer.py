@@ -29,6 +29,7 @@ from fluxbase.db.session import SystemSessions, notifications
 from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import DatabaseName, TenantId
+from fluxbase.limits.blocklist import Blocklist
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.worker import AccessSink, Worker, public_url
@@ -220,6 +221,7 @@ class PeerProgram(Worker):
             self.registry,
             TimedAuthenticator(self.verifier) if external.server_timing else self.verifier,
             self.limits,
+            Blocklist(self.config.limits, self.limits, None, self.config.server.trusted_proxies),
             AccessSink(self),
             credentials=peer_credentials(needs_token=not external.anon_role),
             renderer=PeerRenderer(external.anon_role),

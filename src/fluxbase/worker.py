@@ -9,9 +9,12 @@ import signal
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.kernel.errors import FluxbaseError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fluxbase.audit.refusals import Refusals
     from fluxbase.config import Config
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import SnapshotStore
@@ -35,6 +38,8 @@ class Worker(ABC):
     metrics: Metrics
     lines: LineWriter
     limits: RateLimiter
+    refusals: Refusals | None = None
+    """Where refused requests are recorded; a database that is not ours has no place for them."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -78,6 +83,9 @@ class Worker(ABC):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.refusals is not None:
+            with contextlib.suppress(FluxbaseError):
+                await self.refusals.flush()
         await self.limits.close()
         await self.sessions.close()
 
@@ -124,19 +132,28 @@ class Worker(ABC):
                 return
 
 
+REFUSED = frozenset({401, 403, 429})
+OFF = frozenset({"maintenance", "route_off", "limits_unavailable", "invalid_credentials"})
+
+
 class AccessSink:
     """A finished request: one line, one count."""
 
     def __init__(self, worker: Worker) -> None:
         self._metrics = worker.metrics
         self._lines = worker.lines
+        self._refusals = worker.refusals
         self._has_lines = worker.config.log.access
 
     def finished(self, method: str, context: RequestContext, duration_seconds: float) -> None:
         """Called once a request."""
+        from fluxbase.audit.refusals import Refusal
         from fluxbase.observe.log import access_fields
 
         self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
+        if self._refusals is not None and context.error_code is not None and (context.status in REFUSED or context.error_code in OFF):
+            resource = context.route.name if context.route else "unmatched"
+            self._refusals.note(Refusal(context.error_code, context.address, resource, context.status), context.request_id)
         if self._has_lines:
             principal = context.principal
             fields = access_fields(

@@ -6,6 +6,7 @@ The list comes from ``web/pipeline.py``; a line without a check here fails ``tes
 from __future__ import annotations
 
 import socket
+import time
 import uuid
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.controls import pipeline_lines
-from tests.support.from_address import client_from
+from tests.support.from_address import client_from, fresh_address
 from tests.support.server import Server
 
 Check = Callable[[Server, dict[str, str]], None]
@@ -47,8 +48,6 @@ def check_request_id(server: Server, off: dict[str, str]) -> None:
 
 def check_access_log(server: Server, off: dict[str, str]) -> None:
     """The request leaves one line with its path and without its query values."""
-    import time
-
     path = f"/rest/v1/logged_{len(off)}_{time.monotonic_ns()}"
     _get(server, f"{path}?id=eq.canary-in-query", off)
     ends_at = time.monotonic() + 3
@@ -84,8 +83,6 @@ def check_error_boundary(server: Server, off: dict[str, str]) -> None:
 
 def check_trusted_proxy(server: Server, off: dict[str, str]) -> None:
     """The log has the socket's address, whatever X-Forwarded-For says."""
-    import time
-
     path = f"/rest/v1/address_{time.monotonic_ns()}"
     _get(server, path, {**off, "x-forwarded-for": "203.0.113.9"})
     ends_at = time.monotonic() + 3
@@ -114,6 +111,18 @@ def check_normalise(server: Server, off: dict[str, str]) -> None:
     lines += [f"{name}: {value}".encode() for name, value in off.items()]
     answer = _raw(server, b"\r\n".join([*lines, b"Connection: close", b"", b""]))
     assert answer.startswith(b"HTTP/1.1 400")
+
+
+def check_blocklist(server: Server, off: dict[str, str]) -> None:
+    """A blocked address is refused with 403, whatever it asks for; the probes too."""
+    address = fresh_address()
+    server.root_sql(f"insert into platform.blocks (network, reason, actor) values ('{address}/32', 'test', 'test')")
+    with client_from(server, address, headers=off) as client:
+        ends_at = time.monotonic() + 5
+        while (answer := client.get("/.well-known/jwks.json")).status_code == 200 and time.monotonic() < ends_at:
+            time.sleep(0.1)
+        assert answer.status_code == 403
+        assert client.get("/no-such-path").status_code == 403
 
 
 def check_route(server: Server, off: dict[str, str]) -> None:
@@ -179,6 +188,7 @@ CHECKS: dict[str, Check] = {
     "Errors": check_errors,
     "HostAndScheme": check_host,
     "Normalise": check_normalise,
+    "Blocklist": check_blocklist,
     "Route": check_route,
     "BodyLimit": check_body_limit,
     "Deadline": check_deadline,

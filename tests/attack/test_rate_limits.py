@@ -13,8 +13,15 @@ import http_sfv
 import httpx
 import pytest
 
+from fluxbase.config.limits import Limits
+from fluxbase.kernel.access import Limit
+from fluxbase.kernel.errors import RateLimited, Unavailable
+from fluxbase.kernel.secret import Secret
+from fluxbase.limits.limiter import RateLimiter
+from fluxbase.limits.redis_store import RedisStore
 from tests.support.cluster import TempCluster
 from tests.support.from_address import client_from
+from tests.support.redis_server import RedisServer
 from tests.support.server import Server, start_server
 
 JWKS = "/.well-known/jwks.json"
@@ -179,3 +186,58 @@ def test_a_restart_keeps_the_count(counted: Server) -> None:
     counted.process, counted.port, counted.log_path = again.process, again.port, again.log_path
     with client_from(counted, address) as client:
         assert client.get(JWKS).status_code == 429
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A real Redis of this file's own."""
+    if RedisServer.binary() is None:
+        pytest.skip("redis-server is not installed: apt-get install redis-server (.ci/run does)")
+    running = RedisServer()
+    yield running
+    running.remove()
+
+
+def test_redis_counts_for_two_nodes_and_its_death_is_survived(redis: RedisServer) -> None:
+    """Two nodes on one Redis: exactly 20 pass. Without Redis strict limits are 503, others count in the process; its restart keeps the count."""
+    settings = Limits(store="redis", redis_url=Secret(redis.url))
+    limit, strict = Limit("redis.test", rate=20, per_seconds=86_400), Limit("redis.strict", rate=5, per_seconds=86_400, is_strict=True)
+
+    async def run() -> None:
+        nodes = [RateLimiter(settings, RedisStore(redis.url, 1.0)) for _ in range(2)]
+
+        async def passes(node: RateLimiter, which: Limit) -> bool:
+            try:
+                await node.admit(which, "somebody")
+            except RateLimited:
+                return False
+            return True
+
+        assert sum(await asyncio.gather(*(passes(nodes[n % 2], limit) for n in range(60)))) == 20
+        await nodes[0].admit(strict, "somebody")
+        redis.stop()
+        with pytest.raises(Unavailable):
+            await nodes[1].admit(strict, "somebody")
+        assert await passes(nodes[0], Limit("redis.other", rate=20, per_seconds=86_400))
+        redis.start()
+        again = RateLimiter(settings, RedisStore(redis.url, 1.0))
+        assert [await passes(again, strict) for _ in range(6)] == [True] * 4 + [False] * 2
+        assert not await passes(again, limit)
+        for node in (*nodes, again):
+            await node.close()
+
+    asyncio.run(run())
+
+
+def test_a_server_counts_in_redis(redis: RedisServer) -> None:
+    """With ``limits.store: redis`` the shipped program refuses at the limit and PostgreSQL holds no count."""
+    env = {
+        "FLUXBASE_LIMITS_ENABLED": "true", "FLUXBASE_LIMITS_STORE": "redis", "FLUXBASE_LIMITS_REDIS_URL": redis.url,
+        "FLUXBASE_LIMITS_RULES": '{"control": "7/1d"}',
+    }  # fmt: skip
+    running = start_server(env=env)
+    try:
+        assert statuses([running.url + JWKS], 20) == {200: 7, 429: 13}
+        assert running.root_sql("select count(*) from platform.rate_limits where key like 'control:%'") == [(0,)]
+    finally:
+        running.stop()

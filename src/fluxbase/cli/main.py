@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("fluxbase.cli.migrate", "Your own SQL migrations: new, up, status, down."),
     "mail": ("fluxbase.cli.mail", "Mails to users: list, show (in development), send a test."),
     "config": ("fluxbase.cli.config", "Show the configuration and where each value comes from."),
+    "block": ("fluxbase.cli.block", "Addresses that are refused: list, add, remove."),
+    "maintenance": ("fluxbase.cli.maintenance", "Answer 503 to everything or to one route: on, off, status."),
     "doctor": ("fluxbase.cli.doctor", "Check the database for what is open, weak or slow; --fix mends."),
 }
 
@@ -22,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def usage() -> str:
     """The menu that ``fluxbase --help`` prints."""
     lines = ["Fluxbase: PostgreSQL as REST under Row Level Security.", "", "Usage: fluxbase COMMAND [OPTIONS]", "", "Commands:"]
-    lines += [f"  {name:<10} {text}" for name, (_, text) in COMMANDS.items()]
+    lines += [f"  {name:<11} {text}" for name, (_, text) in COMMANDS.items()]
     lines += ["", "Examples:", "  fluxbase start --port 8080", "  fluxbase keys show --json", "  fluxbase db psql -- -c 'select 1'", ""]
     lines += ["fluxbase COMMAND --help shows a command's options."]
     return "\n".join(lines)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -42,6 +42,25 @@ def refusals(command: str, *, is_json: bool) -> Generator[None]:
     except (ConfigError, ClusterError, MasterKeyError, MigrationError, OwnerConnectionError, ProvisionError, FluxbaseError) as error:
         refuse(command, error, is_json=is_json)
         raise typer.Exit(WRONG_USE if isinstance(error, ConfigError) else FAILED) from error
+
+
+def with_program(command: str, data: Path | None, work: Callable[[Any], Awaitable[Any]], *, is_json: bool) -> Any:
+    """Open the database of the running instance and do something there; a refusal ends the command."""
+    import asyncio
+
+    from fluxbase.db.instance import ClusterError, Instance, running_config
+
+    async def run() -> Any:
+        from fluxbase.app import open_program
+
+        config = running_config(data)
+        if config.database.url is None and not Instance(config.data_dir).is_held():
+            raise ClusterError(f"no instance runs on {config.data_dir}: start it with `fluxbase start --data {config.data_dir}`")
+        async with open_program(config.data_dir, config=config) as program:
+            return await work(program)
+
+    with refusals(command, is_json=is_json):
+        return asyncio.run(run())
 
 
 def refuse(command: str, error: Exception, *, is_json: bool) -> None:

@@ -65,6 +65,15 @@ class Limits(Section):
     redis_url: Secret | None = Field(default=None, description="redis:// or rediss:// URL of Redis or Valkey; needed for store redis.")
     store_timeout_seconds: float = Field(default=1.0, gt=0, le=30, description="Longest wait for the store; then it counts as away.")
     exempt_networks: Networks = Field(default=[], description="CIDRs whose addresses are not counted, never blocked by themselves.")
+    denied_networks: Networks = Field(default=[], description="CIDRs that are refused with 403.")
+    allowed_networks: Networks = Field(default=[], description="The only CIDRs that are served; empty: all.")
+    auto_block: bool = Field(
+        default=True, description="Block an address for a while after abuse.authentication failures or abuse.canary hits."
+    )
+    canary_paths: list[str] = Field(
+        default=["/.env", "/.git/config", "/.aws/credentials", "/wp-login.php", "/phpmyadmin", "/actuator/env"],
+        description="Paths that only a scanner asks for.",
+    )
     x_fields: bool = Field(default=False, description="Send X-RateLimit-Limit, -Remaining and -Reset too.")
 
     @field_validator("rules")

@@ -104,6 +104,10 @@ PROVIDER = Limit("auth.provider", rate=60, per_seconds=300)
 ADMIN_SETUP = Limit("admin.setup", rate=5, per_seconds=900, is_strict=True)
 ADMIN_SIGN_IN = Limit("admin.sign_in", rate=4, per_seconds=60, is_strict=True)
 
+FAILED_AUTHENTICATIONS = Limit("abuse.authentication", rate=100, per_seconds=600, lock_seconds=900)
+"""Failures of one address; over it the address is blocked for the lock."""
+CANARY_HITS = Limit("abuse.canary", rate=3, per_seconds=600, lock_seconds=3600)
+
 UPLOAD = Limit("storage.upload", rate=60, per_seconds=60, by=Subject.PRINCIPAL)
 SIGNED_DOWNLOAD = Limit("storage.signed", rate=100, per_seconds=60)
 TRANSFORM = Limit("storage.transform", rate=60, per_seconds=60, by=Subject.PRINCIPAL)

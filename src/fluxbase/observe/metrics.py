@@ -37,6 +37,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: dict[str, int] = {}
         self.errors: dict[str, int] = {}
+        self.events: dict[str, int] = {}
         self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
         self.gauges: dict[str, float] = {}
@@ -50,9 +51,13 @@ class Metrics:
         if error is not None:
             self.errors[error] = self.errors.get(error, 0) + 1
 
+    def note(self, event: str, number: int = 1) -> None:
+        """Something that is counted besides requests."""
+        self.events[event] = self.events.get(event, 0) + number
+
     def add(self, data: dict[str, Any], *, with_gauges: bool) -> None:
         """Add another worker's numbers to these."""
-        for kind in ("requests", "errors", *(("gauges",) if with_gauges else ())):
+        for kind in ("requests", "errors", "events", *(("gauges",) if with_gauges else ())):
             ours: dict[str, float] = getattr(self, kind)
             for name, value in data[kind].items():
                 ours[name] = ours.get(name, 0) + value
@@ -64,7 +69,14 @@ class Metrics:
         draft = folder / f"{os.getpid()}.tmp"
         draft.write_text(
             json.dumps(
-                {"requests": self.requests, "errors": self.errors, "buckets": self.buckets, "seconds": self.seconds, "gauges": self.gauges}
+                {
+                    "requests": self.requests,
+                    "errors": self.errors,
+                    "events": self.events,
+                    "buckets": self.buckets,
+                    "seconds": self.seconds,
+                    "gauges": self.gauges,
+                }
             )
         )
         draft.replace(folder / f"{os.getpid()}.json")
@@ -120,6 +132,9 @@ class Collected:
         errors = CounterMetricFamily("fluxbase_errors", "Answers with a declared error, by its code (docs/errors.md).", labels=["code"])
         for code, value in sorted(total.errors.items()):
             errors.add_metric([code], value)
+        events = CounterMetricFamily("fluxbase_events", "Facts besides requests: audit_dropped, address_blocked.", labels=["event"])
+        for event, value in sorted(total.events.items()):
+            events.add_metric([event], value)
         seconds = HistogramMetricFamily("fluxbase_request_duration_seconds", "From the first byte of a request to the end of its answer.")
         running = 0
         buckets: list[tuple[str, float]] = []
@@ -127,7 +142,7 @@ class Collected:
             running += count
             buckets.append((bound, running))
         seconds.add_metric([], buckets, total.seconds)
-        yield from (requests, errors, seconds)
+        yield from (requests, errors, events, seconds)
         for name, value in sorted(total.gauges.items()):
             yield GaugeMetricFamily(f"fluxbase_{name}", GAUGES.get(name, name.replace("_", " ")), value)
         yield GaugeMetricFamily("fluxbase_workers", "Worker processes that live.", workers)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from fluxbase.config import ConfigError
 from fluxbase.db.provision import SYSTEM_LOGIN
 from fluxbase.db.session import SystemSessions
+from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.limits.blocklist import Blocklist
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.limits.store import PostgresStore
 
@@ -20,6 +24,20 @@ if TYPE_CHECKING:
 def rate_limiter(program: Program) -> RateLimiter:
     """The limiter of a worker, on a connection of its own: a flood must not hold key look-ups."""
     return RateLimiter(program.config.limits, _store(program))
+
+
+def blocklist(program: Program) -> Blocklist:
+    """Who is kept out; proxies of ours are never blocked by themselves."""
+    config = program.config
+    return Blocklist(config.limits, program.limits, program.sessions, config.server.trusted_proxies)
+
+
+async def watch_blocklist(program: Program) -> None:
+    """Read it once a second, for ever; while the database is away what was read last holds."""
+    while True:
+        with contextlib.suppress(FluxbaseError):
+            await program.kept_out.refresh()
+        await asyncio.sleep(1)
 
 
 def _store(program: Program) -> RateStore:

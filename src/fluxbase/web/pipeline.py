@@ -16,6 +16,7 @@ from fluxbase.web.middleware.access_log import AccessLog, AccessSink
 from fluxbase.web.middleware.address import HostAndScheme, TrustedProxy
 from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, TenantCandidate, credentials_of
 from fluxbase.web.middleware.authorise import Authorise
+from fluxbase.web.middleware.blocklist import Blocklist
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from fluxbase.config import Config
     from fluxbase.kernel.principal import Principal
+    from fluxbase.limits.blocklist import Blocklist as KeptOut
     from fluxbase.limits.limiter import RateLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -48,6 +50,7 @@ class Parts:
     registry: TenantRegistry
     authenticator: Authenticator
     limiter: RateLimiter
+    kept_out: KeptOut
     access_sink: AccessSink
     credentials: Credentials = credentials_of
     """Where credentials stand in a request."""
@@ -74,6 +77,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("Errors", lambda app: Errors(app, parts.renderer)),
         ("HostAndScheme", lambda app: HostAndScheme(app, allowed_hosts(parts.config), server.public_url)),
         ("Normalise", lambda app: Normalise(app, server.url_limit_bytes)),
+        ("Blocklist", lambda app: Blocklist(app, parts.kept_out, parts.routes, parts.config.limits.canary_paths)),
         ("Route", lambda app: RouteMatch(app, parts.routes)),
         ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
