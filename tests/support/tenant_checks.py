@@ -117,6 +117,17 @@ SQL = {
     ),
 }
 EQUIVALENT = {
+    ("fluxbase/auth/sessions.py", "token.locator != tenant.locator"): "the token's hash is looked up in the tenant's rows alone anyway",
+    ("fluxbase/auth/one_time.py", "parsed.locator != tenant.locator"): "the token's hash is looked up in the tenant's rows alone anyway",
+    (
+        "fluxbase/auth/providers/flows.py",
+        "parsed.locator != tenant.locator",
+    ): "the state's hash is looked up in the tenant's rows alone anyway",
+    (
+        "fluxbase/auth/captcha/service.py",
+        "(work.tenant, work.flow) != (tenant.id, flow)",
+    ): "no data: work done for one tenant is not taken by another",
+    ("fluxbase/auth/factors/enforcement.py", "self.mode(tenant, user) != 'policies'"): "a mode of enforcement, no comparison of tenants",
     ("fluxbase/auth/verify.py", "key.locator != held.ring.locator"): "the hash of the key is looked up in the same tenant's ring anyway",
     ("fluxbase/tenancy/locator.py", "len(locator) == LOCATOR_LENGTH"): "the form of a locator, not whose it is",
     ("fluxbase/web/middleware/authenticate.py", "locator == self._registry.default.locator"): "a look-up without a query",

@@ -88,9 +88,10 @@ class Plants:
         }
         signer = (await program.rings.get(tenant.id)).ring.signer
         place.values = {
-            "tenant": tenant.id, "slug": tenant.slug, "canary": place.canary, "host": f"{tenant.slug}.{program.config.tenants.base_host}",
-            "schema": self.schema, "own_schema": self.schema_of(tenant), "kid": signer.key_id, "scratch": self.scratch,
-            "row": str(uuid.uuid4()), "public_row": str(uuid.uuid4()), "spare": str(uuid.uuid4()),
+            "tenant": tenant.id, "slug": tenant.slug, "host": f"{tenant.slug}.{program.config.tenants.base_host}", "canary": place.canary,
+            "schema": self.schema, "own_schema": self.schema_of(tenant),
+            "kid": signer.key_id, "scratch": self.scratch, "row": str(uuid.uuid4()), "public_row": str(uuid.uuid4()),
+            "spare": str(uuid.uuid4()),
         }  # fmt: skip
         await self.refresh(place)
         if tenant.isolation != "row":

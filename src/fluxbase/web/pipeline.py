@@ -57,6 +57,8 @@ class Parts:
     """Whether a caller of the control plane is still one."""
     granted: Callable[[Principal], Principal] = lambda principal: principal
     """The caller with what he holds in his claims."""
+    used: Callable[[Principal, str], None] = lambda _principal, _address: None
+    """Told of each use of an issued key."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -78,7 +80,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, parts.config.limits)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
-        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
+        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
         ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),
     ]
 

@@ -1,7 +1,7 @@
--- Tenants that share a database, told apart by rows or schemas (isolation 'row' and 'schema'; docs/decisions/0031, 0032). In such a database
+-- Tenants that share a database, told apart by rows (isolation 'row'; docs/decisions/0031). In such a database
 -- fluxbase.this_tenant is empty and the tenant comes from the claims, which the server signs.
 alter table platform.tenants drop constraint tenants_isolation_check;
-alter table platform.tenants add constraint tenants_isolation_check check (isolation in ('database', 'schema', 'row'));
+alter table platform.tenants add constraint tenants_isolation_check check (isolation in ('database', 'row'));
 
 create or replace function auth.tenant_id() returns uuid
 language plpgsql stable parallel restricted security definer set search_path = pg_catalog, pg_temp
