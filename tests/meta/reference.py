@@ -257,6 +257,7 @@ def permission_page() -> str:
 ACCESS_WORDS = {
     Access.PUBLIC: "everybody; a credential is not even read",
     Access.ENTRY: "everybody; `apikey` says of which tenant, `Authorization` is not read",
+    Access.PENDING: "a signed-in user, also one whose session still owes a second factor",
     Access.OPTIONAL: "everybody; a credential decides the role, none is `anon`, a bad one is 401",
     Access.CREDENTIAL: "any credential, the anon key too",
     Access.USER: "a signed-in user",

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from fluxbase.config.auth import Auth
+from fluxbase.config.factors import Captcha, Hooks, Mfa, Passkeys
 from fluxbase.config.limits import Limits
 from fluxbase.config.mail import Mail
 from fluxbase.config.oauth import OAuth
@@ -218,6 +219,10 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    mfa: Mfa = Mfa()
+    passkeys: Passkeys = Passkeys()
+    captcha: Captcha = Captcha()
+    hooks: Hooks = Hooks()
     rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _KIND = CredentialKind
 ANY_KIND = frozenset(CredentialKind)
+ISSUED = frozenset({_KIND.CLIENT_KEY, _KIND.SERVICE_KEY})
+"""May be limited to some tables, which a description of the role does not know."""
 PLAIN = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.EXTERNAL_TOKEN})
 """What a route without a permission takes."""
 USERS = frozenset({_KIND.ACCESS_TOKEN})
@@ -56,8 +58,13 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("rpc:functions:execute", ANY_KIND, "Call a function that the role may execute.", "rpc:execute"),
         Permission("auth:roles:read", OWNERS, "Roles of the tenant, and who has them."),
         Permission("auth:roles:write", OWNERS, "Make, change, delete, assign roles; never more than one's own."),
+        Permission("keys:client:read", OWNERS, "One's own client keys; an administrator's: all of the tenant.", "clientkeys:read"),
+        Permission("keys:client:write", OWNERS, "Make, change, revoke them.", "clientkeys:write"),
+        Permission("keys:service:read", INSTANCE, "Named service keys of the tenant."),
+        Permission("keys:service:write", INSTANCE, "Make, change, rotate, revoke them."),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
-        Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
+        Permission("auth:factors:manage", OWNERS, "Look at, name and take away second factors and passkeys of users."),
+        Permission("docs:schema:read", ANY_KIND - ISSUED, "The OpenAPI document of what the credential's role may use."),
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
         Permission("auth:account:read", USERS, "One's own account and sessions."),
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
@@ -113,7 +120,9 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
             return
         raise Unauthenticated("A credential is required.", code="missing_credential")
     _check_credential(permission, principal)
-    if access is Access.USER and principal.user_id is None:
+    if principal.is_pending and access is not Access.PENDING:
+        raise Forbidden("Show your second factor first.", code="insufficient_aal")
+    if access in (Access.USER, Access.PENDING) and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")

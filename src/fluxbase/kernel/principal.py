@@ -1,6 +1,10 @@
 """Who is asking: the verified result of authentication, the same for every dialect."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fluxbase.kernel.ids import RoleName, SessionId, TenantId, UserId
@@ -44,7 +48,28 @@ class Principal:
     """Unix seconds; None when the credential does not end by itself."""
     scopes: frozenset[str] | None = None
     """What a key may be used for; None: not limited by scopes."""
+    tables: frozenset[tuple[str, str]] | None = None
+    """``schema.table`` and verb: what a key may do to which table; None: not limited by tables."""
+    networks: tuple[str, ...] = ()
+    """From where a key may be used; empty: from anywhere."""
+    rate_per_minute: int | None = None
+    """A key's own limit."""
     permissions: frozenset[str] = frozenset()
     """What the user's roles in the tenant give, tenant-wide."""
     platform_role: str | None = None
     """``instance_admin`` or ``tenant_admin``, of a platform administrator only."""
+    is_pending: bool = False
+    """A session that still owes a second factor: good for the routes that take one (``Access.PENDING``), and nothing else."""
+
+
+def factor_keys(factor_ids: Iterable[str]) -> tuple[str, ...]:
+    """The deny keys of a token of level aal2: what it rests on, gone without and with another factor left."""
+    return tuple(f"{kind}:{each}" for each in factor_ids for kind in ("factor", "factor-pending"))
+
+
+def lowered(principal: Principal) -> Principal:
+    """The same caller of level aal1: a factor behind his token is gone (``fluxbase.admit`` said so)."""
+    claims = {**json.loads(principal.claims_json), "aal": "aal1"}
+    claims.pop("factor_ids", None)
+    kept = tuple(key for key in principal.deny_keys if not key.startswith(("factor:", "factor-pending:")))
+    return replace(principal, claims_json=json.dumps(claims, ensure_ascii=False, separators=(",", ":")), deny_keys=kept)

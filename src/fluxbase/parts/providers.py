@@ -17,7 +17,6 @@ from fluxbase.auth.providers.tokens import ProviderTokenService, TokenVault
 from fluxbase.auth.redirects import RedirectRule
 from fluxbase.auth.saml.flows import SamlFlows
 from fluxbase.auth.saml.registry import SamlRegistry
-from fluxbase.outbound.client import OutboundClient
 from fluxbase.worker import public_url
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 class ProviderParts:
     """The services of this area."""
 
-    outbound: OutboundClient
     redirects: RedirectRule
     providers: ProviderRegistry
     flows: OAuthFlows
@@ -45,7 +43,7 @@ class ProviderParts:
 def provider_parts(program: Program) -> ProviderParts:
     """Built once a worker."""
     config, auth, base = program.config, program.auth, public_url(program.config)
-    outbound = OutboundClient(config)
+    outbound = program.outbound
     providers = ProviderRegistry(config.oauth)
     directory = Directory(outbound)
     id_tokens = IdTokens(directory)
@@ -63,7 +61,7 @@ def provider_parts(program: Program) -> ProviderParts:
         program.account_sessions, saml, flows, auth.sessions, config.oauth, record,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
-    return ProviderParts(outbound, redirects, providers, flows, identities, tokens, saml, saml_flows)
+    return ProviderParts(redirects, providers, flows, identities, tokens, saml, saml_flows)
 
 
 def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
