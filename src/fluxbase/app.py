@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.store import record
+from fluxbase.auth.api_keys import ApiKeys
 from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
@@ -33,6 +34,7 @@ from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import rate_limiter, validated_rules
+from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -60,6 +62,7 @@ MAIN = "main"
 ROLE_SECONDS = 5.0
 """How long a changed membership may stay unnoticed; NOTIFY pgrst makes it known at once."""
 LOAD_SECONDS = 60.0
+USES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +127,15 @@ class Program(Worker):
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
-        self.verifier = Verifier(self.rings, self.rules)
+        self.api_keys = ApiKeys(
+            self.sessions, self._tenant, record, self.rings.forget, issuer=self.rules.issuer, schema=config.data.schemas[0]
+        )
+        self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self.auth = account_parts(self)
         self.outbound = OutboundClient(config)
         self.factors = factor_parts(self)
+        self.providers = provider_parts(self)
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
@@ -219,13 +226,21 @@ class Program(Worker):
             session_settings=SignedSettings(lambda tenant_id: self._signers[tenant_id]),
             on_epochs=self._on_epochs,
             timeout_of=cache(self._timeout_of),
-            renew=self.grants.renew,
+            renew=self._renewed,
         )
         self.snapshots = SnapshotStore(self._load_snapshot)
         self.data = DataService(self.executor, self.snapshots, self.config)
         self.executions = Executions(self.data, self.executor)
         self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
+
+    async def _renewed(self, principal: Principal) -> Principal:
+        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed."""
+        renewed = await self.grants.renew(principal)
+        if renewed.deny_keys == principal.deny_keys:
+            self.rings.forget(principal.tenant)
+            raise Unavailable("What this key may do has just changed. Send the request again.", code="key_changed")
+        return renewed
 
     async def _renew_login(self, database: str, role: str) -> None:
         import structlog
@@ -252,19 +267,26 @@ class Program(Worker):
         from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
 
         data = self.config.data
+        schemas, called = self._schemas_of(tenant_id)
         try:
             async with asyncio.timeout(LOAD_SECONDS), self._catalogues(tenant_id, reason="load the schema") as tx:
                 epoch = await read_epoch(tx)
-                raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
+                raw = await read_catalogue(tx, schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
         except TimeoutError:
             raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
-        return await build_snapshot(*raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
+        return await build_snapshot(*raw, schemas=schemas, open_relations=data.open_relations, epoch=epoch, called=called)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
         from fluxbase.db.catalogue import read_documentation
 
         async with self.sessions(tenant, reason="describe the schema") as tx:
-            return await read_documentation(tx, self.config.data.schemas, role)
+            return await read_documentation(tx, self._schemas_of(tenant)[0], role)
+
+    def _schemas_of(self, tenant: TenantId) -> tuple[list[str], str]:
+        """The schemas a tenant is served from, and the name of the first to clients when it has another."""
+        own = self.registry.get(tenant).schema
+        configured = self.config.data.schemas
+        return (configured, "") if own is None else ([own], configured[0])
 
     def routes(self) -> list[Route]:
         """The whole surface, each line with who may call it and how often."""
@@ -285,6 +307,7 @@ class Program(Worker):
         gotrue.external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)
         register_account_mails(self, control, gotrue)
+        register_providers(self, control, gotrue)
         register_rbac(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
@@ -359,6 +382,13 @@ class Program(Worker):
                         await self.snapshots.reload(tenant)
                 known = found
             await asyncio.sleep(ROLE_SECONDS)
+
+    async def _write_uses(self) -> None:
+        """When keys were last used: a batch every few seconds, so that a busy key costs no write a request."""
+        while True:
+            await asyncio.sleep(USES_SECONDS)
+            with contextlib.suppress(FluxbaseError):
+                await self.api_keys.write_uses()
 
     async def _watch_catalogue(self) -> None:
         """Where event triggers are forbidden nothing moves the schema epoch: ask every second whether something changed."""

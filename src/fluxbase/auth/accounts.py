@@ -167,9 +167,10 @@ class Accounts:
     async def current(self, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
         """The user of a verified token. Raises AuthError ``session_not_found`` or ``user_not_found``."""
         async with self._transactions(tenant, reason="read the caller's account") as tx:
-            return await self._current(tx, tenant, principal)
+            return await self.read_current(tx, tenant, principal)
 
-    async def _current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
+    async def read_current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
+        """The same in the caller's transaction."""
         if principal.user_id is None or not is_uuid(principal.user_id):
             raise AuthError("User from sub claim in JWT does not exist", code="user_not_found")
         session = principal.session_id if principal.session_id is not None and is_uuid(principal.session_id) else None

@@ -98,7 +98,8 @@ def _with(principal: Principal, user: UserId, held: Held) -> Principal:
     claims.pop("grants", None)
     if held.claims:
         claims["grants"] = held.claims
-    others = tuple(key for key in principal.deny_keys if not key.startswith("claims:"))
+    own = f"claims:{principal.tenant}/"
+    others = tuple(key for key in principal.deny_keys if not key.startswith(own))
     return replace(
         principal,
         claims_json=orjson.dumps(claims).decode(),

@@ -8,7 +8,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
+    from fluxbase.crypto.opaque import OpaqueKey
     from fluxbase.kernel.access import Limit
+    from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 
@@ -61,6 +64,14 @@ class CallFunction(Protocol):
 
     async def __call__(self, tenant: Tenant, schema: str, function: str, argument: bytes, *, timeout_seconds: float) -> bytes | None:
         """The JSON it returns; None for SQL NULL. Raises FluxbaseError."""
+        ...
+
+
+class IssuedKeys(Protocol):
+    """Looks up keys that users and administrators made (``auth/api_keys.py``)."""
+
+    async def principal(self, tenant: TenantId, key: OpaqueKey, now: float) -> Principal:
+        """Who presents it. Raises Unauthenticated or Revoked."""
         ...
 
 

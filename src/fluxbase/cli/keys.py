@@ -31,7 +31,15 @@ Examples:
   fluxbase keys rotate --signing-key --revoke   also a new signing key: everybody signs in again
 """
 
-app = typer.Typer(help="Show and rotate the anon and service keys.", no_args_is_help=True, add_completion=False)
+EXAMPLES_SCAN = """
+Examples:
+
+  fluxbase keys scan .                     before a commit: status 1 when a key is in a file
+
+  fluxbase keys scan src --json
+"""
+
+app = typer.Typer(help="Show and rotate the anon and service keys; find keys in files.", no_args_is_help=True, add_completion=False)
 
 _ABOUT = {
     "url": "where the server listens",
@@ -72,6 +80,27 @@ def rotate(
             "[green]New keys.[/] " + ("Every older key is refused from now on." if is_revoking else "The old ones are still valid.")
         )
     _print(result, is_json)
+
+
+@app.command("scan", epilog=EXAMPLES_SCAN)
+def scan(
+    path: Annotated[Path, typer.Argument(help="File or folder to look through.")],
+    data: Data = None,  # noqa: ARG001 - every command has it; this one needs no instance
+    is_json: Json = False,
+) -> None:
+    """Find keys of Fluxbase that lie in files, without any server. Status 1 when there is a secret one."""
+    from fluxbase.cli.key_scan import scan_path
+
+    if not path.exists():
+        console.print(f"[red]{path} does not exist.[/]")
+        raise typer.Exit(2)
+    found = list(scan_path(path))
+    if is_json:
+        sys.stdout.write(json.dumps({"found": [item.shown() for item in found]}) + "\n")
+    else:
+        for item in found:
+            sys.stdout.write(f"{item.path}:{item.line}: {item.kind} {item.start}…\n")
+    raise typer.Exit(1 if any(item.is_secret for item in found) else 0)
 
 
 async def _shown(program: Any) -> dict[str, str]:

@@ -19,16 +19,17 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LETTERS = frozenset(_ALPHABET)
 PUBLISHABLE = "fb_pk_"
 SECRET = "fb_sk_"  # noqa: S105 - a prefix, not a secret
-PREFIXES = (PUBLISHABLE, SECRET)
+LIVE = "fb_live_"
+TEST = "fb_test_"
+PREFIXES = (PUBLISHABLE, SECRET, LIVE, TEST)
 """Of keys; a refresh token looks the same but is no credential of a request."""
 REFRESH = "fb_rt_"
 ONE_TIME = "fb_ot_"
 """Mailed: the token of a link."""
-_PREFIX_LENGTH = 6
 _LOCATOR_LENGTH = 9  # 48 bits
 _SECRET_LENGTH = 43  # 256 bits
 _CHECKSUM_LENGTH = 6  # 32 bits
-_LENGTH = _PREFIX_LENGTH + _LOCATOR_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
+_LENGTH = _LOCATOR_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,13 @@ def format_opaque(prefix: str, locator: str, secret: bytes) -> str:
 
 def parse_opaque(text: str, prefixes: tuple[str, ...] = PREFIXES) -> OpaqueKey | None:
     """Take an opaque key apart; None when its form or checksum is wrong."""
-    if len(text) != _LENGTH or not text.isascii() or not text.startswith(prefixes):
+    prefix = next((each for each in prefixes if text.startswith(each)), None)
+    if prefix is None or len(text) != len(prefix) + _LENGTH or not text.isascii():
         return None
     head, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
-    locator, separator, secret = head[_PREFIX_LENGTH:].partition("_")
+    locator, separator, secret = head[len(prefix) :].partition("_")
     if not separator or len(locator) != _LOCATOR_LENGTH or not _LETTERS.issuperset(locator + secret):
         return None
     if base62(zlib.crc32(head.encode()), _CHECKSUM_LENGTH) != checksum:
         return None
-    return OpaqueKey(text[:_PREFIX_LENGTH], locator, hashlib.sha256(text.encode()).digest())
+    return OpaqueKey(prefix, locator, hashlib.sha256(text.encode()).digest())

@@ -11,6 +11,7 @@ import orjson
 
 from fluxbase.data.compile import Count, Statement, compile_estimate, compile_read
 from fluxbase.data.grammar import Part, Query
+from fluxbase.data.key_tables import check_verb
 from fluxbase.data.plan import Node, find_relation, plan_read
 from fluxbase.data.render import body_of, content_range, finished, not_single, range_status
 from fluxbase.data.shape import Shape, apply_range, canonical_query, fill, parse_request
@@ -30,7 +31,10 @@ async def read(work: Work) -> DataReply:
     """GET and HEAD. Raises the errors of parsing, planning and PostgreSQL."""
     request = work.request
     shape, parse_query = parse_request(request)
-    media = work.representation(shape, work.snapshot.relations.get((work.schema, request.target)))
+    target = work.snapshot.relations.get((work.schema, request.target))
+    if target is not None:
+        check_verb(work.principal, target, "select")
+    media = work.representation(shape, target)
     apply_range(shape, request.range_header)
     count, has_offset = _COUNTS[work.prefer.count], () in shape.offsets
 

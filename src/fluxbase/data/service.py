@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from fluxbase.data.call import call
 from fluxbase.data.engine import ANY_EPOCH, Engine, StatementRunner, Work
+from fluxbase.data.key_tables import limited
 from fluxbase.data.options import call_options, table_options
 from fluxbase.data.prefer import parse_prefer
 from fluxbase.data.read import read
@@ -69,21 +70,21 @@ class DataService:
         tenant, deadline = principal.tenant, request.deadline
         snapshot = self._snapshots.held(tenant) or await _in_time(self._snapshots.get(tenant), deadline)
         try:
-            return await action(snapshot, snapshot.epoch)
+            return await action(_seen_by(principal, snapshot), snapshot.epoch)
         except StalePlan:
             pass
         except FluxbaseError as error:
             if error.code not in _ABOUT_THE_SCHEMA or await self._is_current(principal, request.settings, deadline, snapshot):
                 raise
         snapshot = await _in_time(self._snapshots.newer(tenant, snapshot.epoch), deadline)
-        return await action(snapshot, ANY_EPOCH)
+        return await action(_seen_by(principal, snapshot), ANY_EPOCH)
 
     async def current_snapshot(self, principal: Principal, settings: RequestSettings, deadline: float) -> Snapshot:
         """The snapshot under today's epoch, for what is read from it alone; refuses a revoked session."""
         snapshot = await _in_time(self._snapshots.get(principal.tenant), deadline)
         if await self._is_current(principal, settings, deadline, snapshot):
-            return snapshot
-        return await _in_time(self._snapshots.newer(principal.tenant, snapshot.epoch), deadline)
+            return _seen_by(principal, snapshot)
+        return _seen_by(principal, await _in_time(self._snapshots.newer(principal.tenant, snapshot.epoch), deadline))
 
     async def _is_current(self, principal: Principal, settings: RequestSettings, deadline: float, snapshot: Snapshot) -> bool:
         """Whether a "there is no such thing" still holds; also refuses a revoked session before it learns anything."""
@@ -102,7 +103,7 @@ class DataService:
         work = Work(self._engine, principal, request, snapshot, schema, prefer, epoch)
         reply = await (self._call(work) if request.is_rpc else self._table(work))
         if request.schema is not None or len(snapshot.schemas) > 1:
-            reply.headers.append((b"content-profile", schema.encode()))
+            reply.headers.append((b"content-profile", (request.schema or schema).encode()))
         return reply
 
     @staticmethod
@@ -130,13 +131,19 @@ class DataService:
         """The exposed schema that is meant; None is the default one. Raises PGRST106."""
         if wanted is None:
             return snapshot.schemas[0]
-        if wanted not in snapshot.schemas:
+        found = snapshot.schema_named(wanted)
+        if found is None:
             raise NotAcceptable(
                 f"Invalid schema: {wanted[:100]}",
                 pgrst="PGRST106",
                 hint=f"Only the following schemas are exposed: {', '.join(snapshot.schemas)}",
             )
-        return wanted
+        return found
+
+
+def _seen_by(principal: Principal, snapshot: Snapshot) -> Snapshot:
+    """The whole schema, or what a key that is limited to some tables may know of it."""
+    return snapshot if principal.tables is None else limited(snapshot, principal.tables)
 
 
 async def _in_time(loading: Awaitable[Snapshot], deadline: float) -> Snapshot:

@@ -8,6 +8,7 @@ from fluxbase.data import compile_write as writes
 from fluxbase.data.body import parse_rows
 from fluxbase.data.compile import Params
 from fluxbase.data.grammar import Filter, Logic
+from fluxbase.data.key_tables import check_scope, check_verb
 from fluxbase.data.plan import find_relation, plan_read, unknown_column
 from fluxbase.data.render import body_of, finished, location, not_single
 from fluxbase.data.shape import fill, parse_request
@@ -33,6 +34,9 @@ _ECHOED: dict[str, tuple[str, ...]] = {
     "DELETE": ("return", "max-affected"),
 }
 
+_VERBS = {"POST": ("insert",), "PUT": ("insert",), "PATCH": ("update",), "DELETE": ("delete",)}
+"""What a key limited to tables must be allowed."""
+
 
 async def write(work: Work) -> DataReply:
     """POST, PATCH, PUT and DELETE. Raises the errors of parsing, planning and PostgreSQL; nothing is kept then."""
@@ -42,7 +46,13 @@ async def write(work: Work) -> DataReply:
     is_by_key = parsed is not None and parsed.is_by_key
     if method == "PUT":
         _refuse_limits(shape)
+    check_scope(work.principal, "tables:write")
     relation = find_relation(work.snapshot, work.schema, request.target, role)
+    answers = _answers(prefer, method)
+    is_upsert = method == "PUT" or (method == "POST" and prefer.resolution == "merge-duplicates")
+    check_verb(
+        work.principal, relation, *_VERBS[method], *(("update",) if is_upsert else ()), *(() if answers == "minimal" else ("select",))
+    )
     query = parse_query()
     if method == "PUT":
         query.columns = None
@@ -59,9 +69,7 @@ async def write(work: Work) -> DataReply:
         _check_keys(relation, columns)
     if method == "PUT" and not set(relation.primary_key) <= set(columns):
         raise _put_mismatch()
-    answers = _answers(prefer, method)
     media = work.representation(shape, relation)
-    is_upsert = method == "PUT" or (method == "POST" and prefer.resolution == "merge-duplicates")
 
     def compile_statement() -> Statement:
         node = plan_read(work.snapshot, relation, query, role, work.bounds)

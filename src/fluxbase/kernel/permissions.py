@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _KIND = CredentialKind
 ANY_KIND = frozenset(CredentialKind)
+ISSUED = frozenset({_KIND.CLIENT_KEY, _KIND.SERVICE_KEY})
+"""May be limited to some tables, which a description of the role does not know."""
 PLAIN = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.EXTERNAL_TOKEN})
 """What a route without a permission takes."""
 USERS = frozenset({_KIND.ACCESS_TOKEN})
@@ -56,14 +58,20 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("rpc:functions:execute", ANY_KIND, "Call a function that the role may execute.", "rpc:execute"),
         Permission("auth:roles:read", OWNERS, "Roles of the tenant, and who has them."),
         Permission("auth:roles:write", OWNERS, "Make, change, delete, assign roles; never more than one's own."),
+        Permission("keys:client:read", OWNERS, "One's own client keys; an administrator's: all of the tenant.", "clientkeys:read"),
+        Permission("keys:client:write", OWNERS, "Make, change, revoke them.", "clientkeys:write"),
+        Permission("keys:service:read", INSTANCE, "Named service keys of the tenant."),
+        Permission("keys:service:write", INSTANCE, "Make, change, rotate, revoke them."),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
-        Permission("docs:schema:read", ANY_KIND, "The OpenAPI document of what the credential may use.", "tables:read"),
         Permission("auth:factors:manage", OWNERS, "Look at, name and take away second factors and passkeys of users."),
+        Permission("docs:schema:read", ANY_KIND - ISSUED, "The OpenAPI document of what the credential's role may use."),
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
         Permission("auth:account:read", USERS, "One's own account and sessions."),
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
         Permission("auth:users:read", OWNERS, "List and read the accounts of the tenant.", "auth:read"),
         Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
+        Permission("auth:provider:use", ANY_KIND, "Begin and finish a sign-in through an identity provider.", "auth:write"),
+        Permission("auth:identity:write", USERS, "Link and unlink one's own identities, use the provider's tokens."),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),

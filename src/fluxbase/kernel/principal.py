@@ -48,6 +48,12 @@ class Principal:
     """Unix seconds; None when the credential does not end by itself."""
     scopes: frozenset[str] | None = None
     """What a key may be used for; None: not limited by scopes."""
+    tables: frozenset[tuple[str, str]] | None = None
+    """``schema.table`` and verb: what a key may do to which table; None: not limited by tables."""
+    networks: tuple[str, ...] = ()
+    """From where a key may be used; empty: from anywhere."""
+    rate_per_minute: int | None = None
+    """A key's own limit."""
     permissions: frozenset[str] = frozenset()
     """What the user's roles in the tenant give, tenant-wide."""
     platform_role: str | None = None

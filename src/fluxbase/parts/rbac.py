@@ -1,4 +1,4 @@
-"""Roles, organisations and teams, put together."""
+"""Roles, organisations, teams and keys, put together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 
 def register_rbac(program: Program, control: ControlPlane) -> None:
-    """The routes of roles and organisations."""
+    """The routes of roles, organisations and keys."""
+    from fluxbase.web.native.auth.keys import KeyRoutes
     from fluxbase.web.native.auth.organisations import OrganisationRoutes
     from fluxbase.web.native.auth.roles import RoleRoutes
 
     tenant_of = program.registry.get
     RoleRoutes(Roles(program.sessions, tenant_of, record)).register(control)
+    KeyRoutes(program.api_keys).register(control)
     most = program.config.rbac.organisations_per_user
     OrganisationRoutes(Organisations(program.sessions, tenant_of, record, most_made=most)).register(control)

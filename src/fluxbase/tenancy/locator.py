@@ -13,14 +13,14 @@ from typing import Any, cast
 import orjson
 
 LOCATOR_LENGTH = 9
-_OPAQUE_HEAD = 6
 _LONGEST_HEADER = 1024
+_LONGEST_PREFIX = 5  # live_
 
 
 def locator_of(raw_credential: str) -> str | None:
     """The locator, or None when the credential names no tenant (a token signed with ``auth.jwt_secret``, or noise)."""
     if raw_credential.startswith("fb_"):
-        locator = raw_credential[_OPAQUE_HEAD : _OPAQUE_HEAD + LOCATOR_LENGTH]
+        locator = raw_credential[3 : 3 + _LONGEST_PREFIX + LOCATOR_LENGTH].partition("_")[2][:LOCATOR_LENGTH]
         return locator if len(locator) == LOCATOR_LENGTH and locator.isalnum() else None
     dot = raw_credential.find(".", 0, _LONGEST_HEADER)
     return _of_header(raw_credential[:dot]) if dot >= 0 else None

@@ -57,6 +57,8 @@ class Parts:
     """Whether a caller of the control plane is still one."""
     granted: Callable[[Principal], Principal] = lambda principal: principal
     """The caller with what he holds in his claims."""
+    used: Callable[[Principal, str], None] = lambda _principal, _address: None
+    """Told of each use of an issued key."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -78,7 +80,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, parts.config.limits)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
-        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing)),
+        ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
         ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),
     ]
 
@@ -87,13 +89,14 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def allowed_hosts(config: Config) -> list[str]:
-    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8)."""
+    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8); a leading dot: every name below."""
+    tenants = [f".{config.tenants.base_host}"] if config.tenants.base_host else []
     if config.server.allowed_hosts:
-        return list(config.server.allowed_hosts)
+        return [*config.server.allowed_hosts, *tenants]
     if config.server.host in {"127.0.0.1", "::1", "localhost"}:
         public = config.server.public_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
         name = public if public.startswith("[") else public.split(":", 1)[0]
-        return [*LOOPBACK_NAMES, *([name] if name else [])]
+        return [*LOOPBACK_NAMES, *([name] if name else []), *tenants]
     return []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import control, data, documents, mailed, rbac, tenants
+from fluxbase.proof.calls import control, data, documents, keys, mailed, providers, rbac, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,9 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     **control.CALLS,
     **data.CALLS,
     **documents.CALLS,
+    **keys.CALLS,
     **mailed.CALLS,
+    **providers.CALLS,
     **rbac.CALLS,
     **tenants.CALLS,
 }

@@ -6,11 +6,14 @@ route of the control plane has none as the caller, so it is asked here, before t
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import Forbidden, Unavailable
+from fluxbase.kernel.ids import SERVICE_ROLE, TENANT_SERVICE
 from fluxbase.kernel.permissions import authorise
+from fluxbase.kernel.principal import CredentialKind
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
@@ -27,10 +30,13 @@ if TYPE_CHECKING:
 class Authorise:
     """The route's access and permission against the principal."""
 
-    def __init__(self, app: App, registry: TenantRegistry, standing: Standing | None = None) -> None:
+    def __init__(
+        self, app: App, registry: TenantRegistry, standing: Standing | None = None, used: Callable[[Principal, str], None] | None = None
+    ) -> None:
         self._app = app
         self._instance = registry.default.id
         self._standing = standing
+        self._used = used
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -38,11 +44,45 @@ class Authorise:
             route = context.route
             access = Access.SERVICE if route is None else route.access
             if access is not Access.PUBLIC:
+                check_place(context)
                 if route is not None and not route.is_data_plane and self._standing is not None:
                     await check_standing(context, access, self._standing)
                 permission = None if route is None else route.permissions.get(scope.get("method", "GET"))
                 authorise(access, permission, context.principal, address=context.address, instance=self._instance)
+                principal = context.principal
+                if self._used is not None and principal is not None and principal.credential in ISSUED:
+                    self._used(principal, context.address)
         await self._app(scope, receive, send)
+
+
+ISSUED = frozenset({CredentialKind.CLIENT_KEY, CredentialKind.SERVICE_KEY})
+SECRETS = frozenset({CredentialKind.KEY, CredentialKind.SERVICE_KEY})
+_FROM_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-dest")
+"""Sent by browsers and by nothing else; ``sec-fetch-mode`` is sent by Node's own client too."""
+
+
+def check_place(context: RequestContext) -> None:
+    """Raises Forbidden for a key outside its networks, and for a secret key that a browser sends: there it can be read by anybody."""
+    principal = context.principal
+    if principal is None:
+        return
+    if principal.networks and not _is_within(context.address, principal.networks):
+        raise Forbidden("The key may not be used from this address.", code="key_network")
+    is_secret = principal.credential in SECRETS and principal.role in (SERVICE_ROLE, TENANT_SERVICE)
+    if is_secret and any(name in context.headers for name in _FROM_BROWSER):
+        raise Forbidden(
+            "A secret key was sent by a browser.", code="secret_key_in_browser",
+            hint="Use the publishable key or a signed-in user's token there, and rotate this one: whoever loads the page can read it.",
+        )  # fmt: skip
+
+
+def _is_within(address: str, networks: tuple[str, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address.split("%", 1)[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return any((mapped or parsed) in ipaddress.ip_network(network) for network in networks)
 
 
 async def check_standing(context: RequestContext, access: Access, standing: Standing) -> None:
