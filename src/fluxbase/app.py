@@ -19,6 +19,7 @@ from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
 from fluxbase.auth.minter import TokenMinter
+from fluxbase.auth.platform import HOME, home_tenant
 from fluxbase.auth.rules import TokenRules
 from fluxbase.auth.verify import Verifier
 from fluxbase.config import Config, ConfigError, load_config
@@ -29,6 +30,8 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.platform import platform_service, register_platform
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -38,6 +41,7 @@ from fluxbase.worker import AccessSink, Worker, public_url
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from fluxbase.auth.platform import Platform
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import Snapshot
     from fluxbase.db.executor import Executor
@@ -116,6 +120,7 @@ class Program(Worker):
         self.sessions = SystemSessions(self._system_conninfo)
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
+        self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
@@ -125,6 +130,7 @@ class Program(Worker):
         self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self.grants = Grants(self.sessions, self._tenant)
+        self.auth = account_parts(self)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
 
@@ -146,9 +152,13 @@ class Program(Worker):
                 tenant = replace(tenant, locator=tenant_locator(tenant.id))
                 await set_locator(tx, tenant.id, tenant.locator)
         self.registry = TenantRegistry(tenant, self._look_up_tenant)
+        self.home = home_tenant(tenant.database, tenant_locator(HOME))
+        self.registry.keep(self.home)
         await self._load_signer(tenant)
 
     async def _look_up_tenant(self, key: Key, value: str) -> Tenant | None:
+        if key == "locator" and value == self.home.locator:
+            return self.home
         async with self.sessions(MAIN, reason="look a tenant up") as tx:
             tenant = await select_served(tx, key, value)
         if tenant is not None and tenant.id not in self._signers:
@@ -158,6 +168,11 @@ class Program(Worker):
     async def _load_signer(self, tenant: Tenant) -> None:
         async with self.sessions(tenant, reason="load the identity key") as tx:
             self._signers[tenant.id] = IdentitySigner(await select_identity_key(tx))
+
+    @cached_property
+    def platform(self) -> Platform:
+        """Administrators of the platform."""
+        return platform_service(self)
 
     @property
     def tenants(self) -> TenantLifecycle:
@@ -223,7 +238,7 @@ class Program(Worker):
         return self.pools, self.executor, self.data
 
     async def _renewed(self, principal: Principal) -> Principal:
-        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed: they were not checked."""
+        """A caller whose claims are outdated, with those of now. Raises Unavailable for a key whose rights changed."""
         renewed = await self.grants.renew(principal)
         if renewed.deny_keys == principal.deny_keys:
             self.rings.forget(principal.tenant)
@@ -282,8 +297,10 @@ class Program(Worker):
 
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
-        TenantRoutes(self.tenants).register(control)
+        TenantRoutes(self.tenants, self.platform.tenants_of).register(control)
         register_rbac(self, control)
+        register_platform(self, control)
+        register_accounts(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -331,6 +348,8 @@ class Program(Worker):
         """End connections and background work."""
         await super().close()
         await self._catalogues.close()
+        await self.account_sessions.close()
+        self.auth.passwords.close()
 
     async def _hear(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""

@@ -16,6 +16,9 @@ from typing import Any
 import orjson
 
 from fluxbase import app as application
+from fluxbase.auth import session_store, user_store
+from fluxbase.auth.accounts import Accounts
+from fluxbase.auth.passwords import Passwords
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import key_tables, service, snapshot
@@ -60,7 +63,18 @@ def _renews_nothing(_: Any) -> Any:
     return refuse
 
 
-async def _checks_nothing(*_: Any) -> None:
+def _forgives_reuse(original: Any) -> Any:
+    return lambda tx, tenant, digest, **_: original(tx, tenant, digest, grace_seconds=1_000_000)
+
+
+def _hashes_for_known_only(original: Any) -> Any:
+    async def verify(self: Any, stored: str | None, password: str) -> bool:
+        return stored is not None and await original(self, stored, password)
+
+    return verify
+
+
+async def _checks_nothing(*_: Any, **__: Any) -> None:
     """Nothing."""
 
 
@@ -72,6 +86,10 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:errors": (errors, "translate", _tells_everything),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
+    "auth:refresh-reuse": (session_store, "select_used", _forgives_reuse),
+    "auth:lock": (user_store, "count_failure", lambda _: _checks_nothing),
+    "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
+    "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
     from fluxbase.crypto.opaque import OpaqueKey
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
@@ -42,4 +43,52 @@ class IssuedKeys(Protocol):
 
     async def principal(self, tenant: TenantId, key: OpaqueKey, now: float) -> Principal:
         """Who presents it. Raises Unauthenticated or Revoked."""
+        ...
+
+
+class FactorCheck(Protocol):
+    """Which second factors a user must still show. Implemented by the factors' service."""
+
+    async def required(self, tx: Any, tenant: Tenant, user: User, *, method: str, device: Device, aal: str) -> SecondFactorRequired | None:
+        """None: the session may begin; else the ticket of the second step."""
+        ...
+
+
+class SignInHook(Protocol):
+    """Runs before a session begins; may refuse by raising AuthError."""
+
+    async def __call__(self, tx: Any, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
+        """Called in the transaction of the sign-in."""
+        ...
+
+
+class ClaimsHook(Protocol):
+    """May add claims to an access token (``token issue``)."""
+
+    async def __call__(self, tenant: Tenant, user: User, session: Session, claims: dict[str, object]) -> dict[str, object]:
+        """The claims to sign; ours cannot be replaced."""
+        ...
+
+
+class AccountMails(Protocol):
+    """Mails about an account, written in the caller's transaction."""
+
+    async def confirm(self, tx: Any, tenant: Tenant, user: User, *, redirect_to: str | None, code_challenge: str | None) -> None:
+        """The link and code that confirm the address of a new account."""
+        ...
+
+    async def already_registered(self, tx: Any, tenant: Tenant, user: User) -> None:
+        """Tells the owner of an address that somebody tried to sign up with it."""
+        ...
+
+    async def change_email(self, tx: Any, tenant: Tenant, user: User, new_email: str, *, redirect_to: str | None) -> None:
+        """Links to the old and the new address; the change happens when both were followed."""
+        ...
+
+
+class ReauthenticationCheck(Protocol):
+    """Whether a nonce that was mailed to the user is good; consumes it."""
+
+    async def __call__(self, tx: Any, tenant: Tenant, user: User, nonce: str) -> bool:
+        """True once."""
         ...

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from fluxbase.config.auth import Auth
 from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.rbac import Rbac
@@ -182,16 +183,6 @@ class External(Section):
     channel: str = Field(default="pgrst", description="NOTIFY channel for reload schema and reload config; empty: none.")
     schema_poll_seconds: float = Field(default=10.0, ge=0, description="How often the catalogue is looked at for changes; 0: never.")
     server_timing: bool = Field(default=False, description="Answer with a Server-Timing header.")
-
-
-class Auth(Section):
-    """Tokens."""
-
-    jwt_secret: Secret | None = Field(default=None, description="HS256 secret; set: tokens are signed with it.")
-    jwt_issuer: str = Field(default="", description="Issuer; empty: public URL + /auth/v1.")
-    jwt_audience: str = Field(default="authenticated", description="Audience of access tokens.")
-    leeway_seconds: int = Field(default=30, ge=0, le=300, description="Clock skew accepted.")
-    access_token_seconds: int = Field(default=900, ge=30, description="Life of an access token.")
 
 
 class Tenants(Section):

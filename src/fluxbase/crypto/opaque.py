@@ -22,6 +22,8 @@ SECRET = "fb_sk_"  # noqa: S105 - a prefix, not a secret
 LIVE = "fb_live_"
 TEST = "fb_test_"
 PREFIXES = (PUBLISHABLE, SECRET, LIVE, TEST)
+"""Of keys; a refresh token looks the same but is no credential of a request."""
+REFRESH = "fb_rt_"
 _LOCATOR_LENGTH = 9  # 48 bits
 _SECRET_LENGTH = 43  # 256 bits
 _CHECKSUM_LENGTH = 6  # 32 bits
@@ -60,9 +62,9 @@ def format_opaque(prefix: str, locator: str, secret: bytes) -> str:
     return head + base62(zlib.crc32(head.encode()), _CHECKSUM_LENGTH)
 
 
-def parse_opaque(text: str) -> OpaqueKey | None:
+def parse_opaque(text: str, prefixes: tuple[str, ...] = PREFIXES) -> OpaqueKey | None:
     """Take an opaque key apart; None when its form or checksum is wrong."""
-    prefix = next((each for each in PREFIXES if text.startswith(each)), None)
+    prefix = next((each for each in prefixes if text.startswith(each)), None)
     if prefix is None or len(text) != len(prefix) + _LENGTH or not text.isascii():
         return None
     head, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]

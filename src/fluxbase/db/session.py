@@ -43,64 +43,65 @@ class SystemTx:
 class SystemSessions:
     """Opens such transactions; commits when the block ends well.
 
-    One connection a database, one transaction at a time on it, is enough for key work; those used last stay open.
+    At most ``size`` connections a database, one transaction at a time on each; those used last stay open.
     """
 
-    def __init__(self, conninfo_of: Callable[[Any], str]) -> None:
+    def __init__(self, conninfo_of: Callable[[Any], str], *, size: int = 1) -> None:
         self._conninfo_of = conninfo_of
-        self._connections: OrderedDict[str, AsyncConnection[Any]] = OrderedDict()
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._size = size
+        self._idle: OrderedDict[str, list[AsyncConnection[Any]]] = OrderedDict()
+        self._slots: dict[str, asyncio.Semaphore] = {}
 
     @asynccontextmanager
     async def __call__(self, tenant: Any, *, reason: str) -> AsyncGenerator[SystemTx]:
         """A transaction in the tenant's database. Raises Unavailable when it cannot be reached."""
         conninfo = self._conninfo_of(tenant)
-        async with self._locks.setdefault(conninfo, asyncio.Lock()):
+        async with self._slots.setdefault(conninfo, asyncio.Semaphore(self._size)):
+            connection: AsyncConnection[Any] | None = None
             try:
                 async with AsyncExitStack() as stack:
                     connection = await self._begin(conninfo, stack)
                     yield SystemTx(connection, reason)
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                await self._drop(conninfo)
+                if connection is not None:
+                    await connection.close()
                 raise Unavailable(
                     "Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable"
                 ) from error
+            finally:
+                if connection is not None and not connection.closed:
+                    self._idle.setdefault(conninfo, []).append(connection)
+                    self._idle.move_to_end(conninfo)
         await self._drop_the_coldest()
 
     async def _begin(self, conninfo: str, stack: AsyncExitStack) -> AsyncConnection[Any]:
-        """Begin on the connection at hand, or on a new one when there is none or PostgreSQL was restarted meanwhile."""
-        held = self._connections.get(conninfo)
-        if held is not None and not held.closed:
+        """Begin on a connection at hand, or on a new one when there is none or PostgreSQL was restarted meanwhile."""
+        held = self._idle.get(conninfo)
+        while held:
+            connection = held.pop()
             try:
-                await stack.enter_async_context(held.transaction())
+                await stack.enter_async_context(connection.transaction())
             except (psycopg.OperationalError, psycopg.InterfaceError):
-                await self._drop(conninfo)
+                await connection.close()
             else:
-                self._connections.move_to_end(conninfo)
-                return held
+                return connection
         connection = await AsyncConnection.connect(
             conninfo, autocommit=True, cursor_factory=AsyncRawCursor, connect_timeout=CONNECT_SECONDS
         )
-        self._connections[conninfo] = connection
         await stack.enter_async_context(connection.transaction())
         return connection
 
-    async def _drop(self, conninfo: str) -> None:
-        connection = self._connections.pop(conninfo, None)
-        if connection is not None:
-            await connection.close()
-
     async def _drop_the_coldest(self) -> None:
-        for conninfo in list(self._connections):
-            if len(self._connections) <= MOST_OPEN:
-                return
-            if not self._locks[conninfo].locked():
-                await self._drop(conninfo)
+        while len(self._idle) > MOST_OPEN:
+            _, connections = self._idle.popitem(last=False)
+            for connection in connections:
+                await connection.close()
 
     async def close(self) -> None:
         """End the connections."""
-        for conninfo in list(self._connections):
-            await self._drop(conninfo)
+        while self._idle:
+            for connection in self._idle.popitem()[1]:
+                await connection.close()
 
 
 async def notifications(conninfo: str, channel: str) -> AsyncGenerator[set[str]]:

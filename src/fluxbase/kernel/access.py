@@ -9,6 +9,9 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     """Everybody; Authorization is not even read."""
+    ENTRY = "entry"
+    """The ways in, for everybody: ``apikey`` says whose and must be good; Authorization is not read, so that an expired
+    token is no obstacle to a new one."""
     OPTIONAL = "optional"
     """A credential decides the role, none means ``anon``, a bad one is 401."""
     CREDENTIAL = "credential"
@@ -37,4 +40,11 @@ class Limit:
 DATA_PLANE = Limit("data", rate=1000, per_seconds=1, burst=100)
 CONTROL_PLANE = Limit("control", rate=100, per_seconds=60, burst=20)
 ADMIN = Limit("admin", rate=100, per_seconds=60, burst=20)
+SIGN_IN = Limit("sign_in", rate=10, per_seconds=900, burst=0)
+SIGN_UP = Limit("sign_up", rate=10, per_seconds=900, burst=0)
+RECOVERY = Limit("recovery", rate=5, per_seconds=900, burst=0)
+"""Whatever sends a mail: reset, magic link, code, verification."""
+CONFIRM = Limit("confirm", rate=5, per_seconds=300, burst=0)
+"""Whatever takes a code or a link's token."""
+REFRESH = Limit("refresh", rate=10, per_seconds=60, burst=0)
 PROBE = Limit("probe", rate=100, per_seconds=1, burst=100)

@@ -1,7 +1,7 @@
 """Every error that may reach a client, declared once.
 
 FluxbaseError
-    InvalidInput  Unauthenticated  Forbidden  NotFound  Conflict  Ambiguous  NotAcceptable  MethodNotAllowed
+    InvalidInput  AuthError  Unauthenticated  Forbidden  NotFound  Conflict  Ambiguous  NotAcceptable  MethodNotAllowed
     RangeNotSatisfiable  TooLarge  UnsupportedMedia  RateLimited  Unavailable  DeadlineExceeded  Internal
 
 Only ``message``, ``details``, ``hint`` and ``fields`` leave the process, and only through one renderer per
@@ -239,6 +239,14 @@ class StalePlan(FluxbaseError):
     kind = Kind.UNAVAILABLE
     code = "stale_plan"
     remedy = "None: the request is planned again."
+
+
+class AuthError(FluxbaseError):
+    """An account, session or sign-in refused. Status and native code by ``code``: the table in ``web/auth_errors.py``."""
+
+    kind = Kind.INVALID
+    code = "auth_error"
+    remedy = "The code says what is wrong; for wrong credentials every reason has the same answer, on purpose."
 
 
 class Revoked(Unauthenticated):

@@ -62,8 +62,19 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("keys:client:write", OWNERS, "Make, change, revoke them.", "clientkeys:write"),
         Permission("keys:service:read", INSTANCE, "Named service keys of the tenant."),
         Permission("keys:service:write", INSTANCE, "Make, change, rotate, revoke them."),
+        Permission("platform:account:use", PLATFORM, "A platform administrator's own account."),
+        Permission("platform:invitations:read", INSTANCE, "Invitations of administrators into the tenant."),
+        Permission("platform:invitations:write", INSTANCE, "Invite administrators, withdraw invitations."),
+        Permission("tenants:admins:read", INSTANCE, "Administrators of a tenant one administers."),
+        Permission("tenants:admins:write", INSTANCE, "Assign them."),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
         Permission("docs:schema:read", ANY_KIND - ISSUED, "The OpenAPI document of what the credential's role may use."),
+        Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
+        Permission("auth:account:read", USERS, "One's own account and sessions."),
+        Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
+        Permission("auth:users:read", OWNERS, "List and read the accounts of the tenant.", "auth:read"),
+        Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
+        Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
@@ -100,7 +111,7 @@ def covers(held: Iterable[str], wanted: str) -> bool:
 
 def authorise(access: Access, permission: Permission | None, principal: Principal | None, *, address: str, instance: TenantId) -> None:
     """Raises Unauthenticated or Forbidden unless this caller may use a route with this access and permission."""
-    if access is Access.PUBLIC:
+    if access in (Access.PUBLIC, Access.ENTRY):
         return
     if access is Access.LOOPBACK:
         if address not in {"127.0.0.1", "::1"}:
@@ -134,7 +145,9 @@ def _check_credential(permission: Permission | None, principal: Principal) -> No
 
 def administers(principal: Principal) -> bool:
     """Whether the caller administers the whole of its tenant, whatever its roles hold."""
-    return principal.platform_role is not None or principal.role in (SERVICE_ROLE, TENANT_SERVICE)
+    if principal.platform_role is not None:
+        return principal.platform_role in ("instance_admin", "tenant_admin")
+    return principal.role in (SERVICE_ROLE, TENANT_SERVICE)
 
 
 def _administers_all(principal: Principal, instance: TenantId) -> bool:

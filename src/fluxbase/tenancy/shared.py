@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from fluxbase.kernel.ids import SERVICE_ROLE, TENANT_SERVICE
 from fluxbase.kernel.principal import Principal
 from fluxbase.tenancy.store import frozen_key
+
+if TYPE_CHECKING:
+    from fluxbase.tenancy.registry import Tenant
 
 _SCOPED = ("user:", "session:")
 
@@ -37,3 +40,8 @@ def narrowed(principal: Principal) -> Principal:
 def scoped(deny_key: str, principal: Principal) -> str:
     """``user:`` and ``session:`` keys are of one tenant; key and token ids are unique anyway."""
     return f"{principal.tenant}/{deny_key}" if deny_key.startswith(_SCOPED) else deny_key
+
+
+def deny_prefix(tenant: Tenant) -> str:
+    """What stands before ``user:`` and ``session:`` in the denylist of a tenant's database."""
+    return f"{tenant.id}/" if tenant.is_shared else ""

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     from fluxbase.kernel.ids import RequestId
     from fluxbase.kernel.principal import Principal
@@ -27,9 +27,12 @@ class Dialect(StrEnum):
     NATIVE = "native"
     REST = "rest"
     AUTH = "auth"
+    AUTH_2024 = "auth_2024"
+    """GoTrue's wire to clients that ask for API version 2024-01-01 or later: other error bodies."""
 
 
 KEY = "fluxbase"
+API_VERSION = b"2024-01-01"
 
 
 class ConstantHeaders:
@@ -95,10 +98,11 @@ def context_of(scope: Scope) -> RequestContext:
     return context
 
 
-def dialect_of(path: str) -> Dialect:
-    """The dialect a path belongs to."""
+def dialect_of(path: str, raw_headers: Iterable[tuple[bytes, bytes]] = ()) -> Dialect:
+    """The dialect a path belongs to, and for GoTrue's the version that the request asks for."""
     if path.startswith("/rest/v1"):
         return Dialect.REST
     if path.startswith("/auth/v1"):
-        return Dialect.AUTH
+        wanted = next((value for name, value in raw_headers if name == b"x-supabase-api-version"), b"")
+        return Dialect.AUTH_2024 if wanted >= API_VERSION else Dialect.AUTH
     return Dialect.NATIVE

@@ -13,6 +13,7 @@ import orjson
 
 from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, UnknownRoute
 from fluxbase.kernel.ids import ANON
+from fluxbase.web.auth_errors import AUTH_ERRORS, gotrue_of
 from fluxbase.web.context import Dialect
 
 if TYPE_CHECKING:
@@ -150,6 +151,10 @@ def render(
     status = status_of(error, principal)
     if dialect is Dialect.NATIVE:
         status = _NATIVE_STATUS.get((error.kind, error.sqlstate), status)
+        status = AUTH_ERRORS[error.code][1] if error.code in AUTH_ERRORS else status
+    auth_code = error.code
+    if dialect in (Dialect.AUTH, Dialect.AUTH_2024):
+        status, auth_code = gotrue_of(error, status)
     headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in error.headers]
     if status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
         headers.append((b"www-authenticate", _challenge(error)))
@@ -157,9 +162,14 @@ def render(
         code = error.pgrst or error.sqlstate or REST_CODE_OF_KIND.get(error.kind, "PGRSTX00")
         headers.append((b"proxy-status", b"PostgREST; error=" + _UNSAFE.sub("?", code).encode("ascii")))
         payload: dict[str, object] = {"code": code, "message": error.message, "details": error.details, "hint": error.hint}
-    elif dialect is Dialect.AUTH:
-        payload = {"code": status, "error_code": error.code, "msg": error.message}
-        headers.append((b"x-sb-error-code", error.code.encode("ascii", "replace")))
+    elif dialect in (Dialect.AUTH, Dialect.AUTH_2024):
+        is_dated = dialect is Dialect.AUTH_2024
+        payload = (
+            {"code": auth_code, "message": error.message} if is_dated else {"code": status, "error_code": auth_code, "msg": error.message}
+        )
+        if error.code == "weak_password":
+            payload["weak_password"] = error.details
+        headers.append((b"x-sb-error-code", auth_code.encode("ascii", "replace")))
     else:
         payload = native_body(error, request_id)
     headers.append((b"content-type", JSON))
@@ -194,7 +204,13 @@ REST_CODE_OF_KIND = {
 
 def native_body(error: FluxbaseError, request_id: str) -> dict[str, object]:
     """The one error shape of the native dialect (contract-native 2.1); ``error`` is a sentence for people."""
-    code = _NATIVE_CODE_OF_CODE.get(error.code) or _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "") or _NATIVE_CODE_OF_KIND[error.kind]
+    own = AUTH_ERRORS.get(error.code)
+    code = (
+        (own and own[2])
+        or _NATIVE_CODE_OF_CODE.get(error.code)
+        or _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "")
+        or _NATIVE_CODE_OF_KIND[error.kind]
+    )
     payload: dict[str, object] = {"error": error.message, "code": code, "request_id": request_id}
     if isinstance(error, UnknownRoute):
         payload |= {"error": "Not Found", "path": error.path}

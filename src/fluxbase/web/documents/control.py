@@ -123,6 +123,8 @@ def security_of(access: Access) -> list[dict[str, list[str]]]:
     """Security requirements of a route; ``{}`` means that none is needed."""
     if access in (Access.PUBLIC, Access.LOOPBACK):
         return []
+    if access is Access.ENTRY:
+        return [{"apikey": []}, {}]
     return [*_CREDENTIALS, {}] if access is Access.OPTIONAL else _CREDENTIALS
 
 

@@ -44,6 +44,17 @@ class Authenticator(Protocol):
         ...
 
 
+class PlatformEntry(Protocol):
+    """What a platform administrator's token is good for at this moment (``auth/platform.py``)."""
+
+    home: Tenant
+    """Whose keys sign such tokens."""
+
+    async def enter(self, principal: Principal, named: Tenant | None, address: str) -> Principal:
+        """The administrator, in the tenant that is named. Raises Revoked or NotFound."""
+        ...
+
+
 class TenantCandidate:
     """Sets ``context.tenant`` to the tenant that host name or ``X-FB-Tenant`` names, None when neither does.
 
@@ -109,9 +120,10 @@ class Authenticate:
 
     def __init__(
         self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials,
-        granted: Callable[[Principal], Principal],
+        granted: Callable[[Principal], Principal], platform: PlatformEntry | None = None,
     ) -> None:  # fmt: skip
         self._app = app
+        self._platform = platform
         self._granted = granted
         self._authenticator = authenticator
         self._registry = registry
@@ -120,11 +132,20 @@ class Authenticate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             context = context_of(scope)
-            is_public = context.route is not None and context.route.access is Access.PUBLIC
-            raw = [] if is_public else self._credentials(context.headers)
+            raw = self._read(context)
             principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
             context.principal = self._granted(principal)
         await self._app(scope, receive, send)
+
+    def _read(self, context: RequestContext) -> list[str]:
+        """What the route reads of the credentials: all, none, or of a way in the key alone."""
+        access = None if context.route is None else context.route.access
+        if access is Access.PUBLIC:
+            return []
+        if access is Access.ENTRY:
+            key = context.headers.get(b"apikey")
+            return [] if key is None else [key.decode("latin-1")]
+        return self._credentials(context.headers)
 
     def _anonymous(self, context: RequestContext) -> Principal:
         named = context.tenant or self._registry.default
@@ -135,8 +156,10 @@ class Authenticate:
         if len(raw) != 1 or context.tenant is not None:
             return None
         tenant = self._known_tenant(raw[0], None)
-        principal = None if tenant is None else self._authenticator.cached(tenant.id, raw[0])
-        return None if principal is None or tenant is None else _as_seen_by(tenant, principal)
+        if tenant is None or (self._platform is not None and tenant.id == self._platform.home.id):
+            return None
+        principal = self._authenticator.cached(tenant.id, raw[0])
+        return None if principal is None else _as_seen_by(tenant, principal)
 
     async def _verify(self, raw: list[str], context: RequestContext) -> Principal:
         """Every credential must hold, all for one tenant, and for the one that is named."""
@@ -144,6 +167,9 @@ class Authenticate:
         for text in dict.fromkeys(raw):
             tenant = self._known_tenant(text, context.tenant) or await self._find_tenant(text)
             principal = self._authenticator.cached(tenant.id, text) or await self._authenticator.authenticate(tenant.id, text)
+            if self._platform is not None and tenant.id == self._platform.home.id:
+                principal = await self._platform.enter(principal, context.tenant, context.address)
+                tenant = self._registry.get(principal.tenant)
             found.append(_as_seen_by(tenant, principal))
         if any(principal.tenant != found[0].tenant for principal in found):
             raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")

@@ -87,7 +87,7 @@ def _is_within(address: str, networks: tuple[str, ...]) -> bool:
 
 async def check_standing(context: RequestContext, access: Access, standing: Standing) -> None:
     """Whether the credential still holds: Revoked when not. Who thaws a tenant may be of the frozen one."""
-    if context.principal is None or not context.principal.deny_keys:
+    if context.principal is None or not (context.principal.deny_keys or access is Access.ENTRY):
         return
     try:
         context.principal = await standing(context.principal, context.deadline)

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.ids import RequestId as Id
-from fluxbase.web.context import KEY, RequestContext, dialect_of
+from fluxbase.web.context import API_VERSION, KEY, Dialect, RequestContext, dialect_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
@@ -46,8 +46,11 @@ class RequestId:
             return
         request_id = Id(next(_ids))
         path: str = scope["path"]
-        context = scope[KEY] = RequestContext(request_id, time.monotonic(), path, dialect_of(path), dict(scope["headers"]))
+        dialect = dialect_of(path, scope["headers"])
+        context = scope[KEY] = RequestContext(request_id, time.monotonic(), path, dialect, dict(scope["headers"]))
         context.response_headers[b"x-request-id"] = request_id.encode()
+        if dialect is Dialect.AUTH_2024:
+            context.response_headers[b"x-supabase-api-version"] = API_VERSION
 
         def send_with_headers(message: Message) -> Awaitable[None]:
             kind = message["type"]

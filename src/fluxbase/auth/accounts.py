@@ -1,0 +1,318 @@
+"""Accounts: made, signed in to with a password, changed. What an administrator does with them is in ``user_admin.py``.
+
+Wrong password, unknown address, and an account without a password are one answer at one cost (threat B21): one hash, the
+same queries. That an account is locked or banned is told only with the right password.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fluxbase.auth import session_store, user_store
+from fluxbase.kernel.errors import AuthError
+
+if TYPE_CHECKING:
+    from fluxbase.auth.gate import SignInGate
+    from fluxbase.auth.passwords import Passwords
+    from fluxbase.auth.ports import AccountMails, AuditRecorder, ReauthenticationCheck, SystemSessions, SystemTx
+    from fluxbase.auth.sessions import Sessions
+    from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired, Session, User
+    from fluxbase.config.auth import Auth
+    from fluxbase.kernel.principal import Principal
+    from fluxbase.tenancy.registry import Tenant
+
+_EMAIL = re.compile(r"[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,64}@[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,190}")
+LONGEST_PASSWORD = 4096
+"""Read at all, before it is judged: hashing is not for megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What sign-up asks for."""
+
+    email: str | None
+    password: str | None = field(repr=False)
+    user_metadata: dict[str, Any] = field(default_factory=dict[str, Any])
+    redirect_to: str | None = None
+    code_challenge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What a user changes of himself; None leaves it."""
+
+    email: str | None = None
+    password: str | None = field(default=None, repr=False)
+    current_password: str | None = field(default=None, repr=False)
+    nonce: str | None = field(default=None, repr=False)
+    user_metadata: dict[str, Any] | None = None
+    redirect_to: str | None = None
+
+
+class Accounts:
+    """The use cases of a user's own account."""
+
+    def __init__(
+        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, gate: SignInGate, settings: Auth,
+        record: AuditRecorder,
+    ) -> None:  # fmt: skip
+        self._transactions = transactions
+        self._passwords = passwords
+        self._sessions = sessions
+        self._gate = gate
+        self.settings = settings
+        self._record = record
+        self.mails: AccountMails | None = None
+        self.check_nonce: ReauthenticationCheck | None = None
+
+    async def sign_up(self, tenant: Tenant, new: NewAccount, device: Device) -> User | IssuedSession | SecondFactorRequired:
+        """A new account and its first session; only the user where the address must be confirmed first.
+
+        Then a taken address gets the answer of a new one, and its owner a mail. Raises AuthError: ``signup_disabled``,
+        ``anonymous_provider_disabled``, ``validation_failed``, ``weak_password``, ``user_already_exists``.
+        """
+        if not self.settings.signup_enabled:
+            raise AuthError("Signups not allowed for this instance", code="signup_disabled")
+        if not new.email:
+            return await self._sign_up_nobody(tenant, new, device)
+        email = checked_email(new.email)
+        if not new.password:
+            raise AuthError("Signup requires a valid password", code="validation_failed")
+        self.require_strength(new.password, email)
+        hashed = await self._passwords.hash(new.password)
+        needs_confirmation = self.settings.require_email_verification
+        async with self._transactions(tenant, reason="sign up") as tx:
+            values = {
+                "email": email, "encrypted_password": hashed, "is_confirmed": not needs_confirmation, "user_metadata": new.user_metadata,
+            }  # fmt: skip
+            user = await self._create(tx, tenant, values)
+            if user is None:
+                return await self._taken(tx, tenant, email, new)
+            if needs_confirmation:
+                await self._mailer().confirm(tx, tenant, user, redirect_to=new.redirect_to, code_challenge=new.code_challenge)
+                return user
+            return await self._gate.admit(tx, tenant, user, method="password", device=device)
+
+    async def _sign_up_nobody(self, tenant: Tenant, new: NewAccount, device: Device) -> IssuedSession | SecondFactorRequired:
+        if not self.settings.anonymous_enabled:
+            raise AuthError("Anonymous sign-ins are disabled", code="anonymous_provider_disabled")
+        async with self._transactions(tenant, reason="sign up anonymously") as tx:
+            user = await self._create(tx, tenant, {"user_metadata": new.user_metadata, "is_anonymous": True})
+            if user is None:
+                raise AuthError("The account could not be made.", code="conflict")
+            return await self._gate.admit(tx, tenant, user, method="anonymous", device=device)
+
+    async def _create(self, tx: SystemTx, tenant: Tenant, values: dict[str, Any]) -> User | None:
+        user_id = await user_store.insert_user(tx, tenant.id, values)
+        if user_id is None:
+            return None
+        if values.get("email"):
+            await user_store.put_email_identity(tx, tenant.id, user_id, values["email"], is_verified=bool(values.get("is_confirmed")))
+        await self._record(tx, action="auth.user.created", actor=f"user:{user_id}", resource=f"user:{user_id}", details={"by": "sign-up"})
+        return await user_store.select_user(tx, tenant.id, user_id)
+
+    async def _taken(self, tx: SystemTx, tenant: Tenant, email: str, new: NewAccount) -> User:
+        known = await user_store.select_user_by_email(tx, tenant.id, email)
+        if not self.settings.require_email_verification or known is None:
+            raise AuthError("User already registered", code="user_already_exists")
+        if known.email_confirmed_at is None:
+            await self._mailer().confirm(tx, tenant, known, redirect_to=new.redirect_to, code_challenge=new.code_challenge)
+        else:
+            await self._mailer().already_registered(tx, tenant, known)
+        return _somebody(known, email, new)
+
+    def _mailer(self) -> AccountMails:
+        if self.mails is None:
+            raise AuthError("This needs mail, which is not set up.", code="mail_not_configured")
+        return self.mails
+
+    async def sign_in_with_password(
+        self, tenant: Tenant, email: str, password: str, device: Device
+    ) -> IssuedSession | SecondFactorRequired:
+        """A session, or the second step. Raises AuthError: ``invalid_credentials``, then, with the right password only,
+        ``account_locked``, ``user_banned``, ``email_not_confirmed``."""
+        if not self.settings.password_enabled:
+            raise AuthError("Email logins are disabled", code="email_provider_disabled")
+        address = email.strip()[:320].replace("\0", "")
+        async with self._transactions(tenant, reason="sign in: find the account") as tx:
+            user = await user_store.select_user_by_email(tx, tenant.id, address)
+        known = user.password_hash if user is not None else None
+        is_right = await self._passwords.verify(known, password[:LONGEST_PASSWORD] if len(password) <= LONGEST_PASSWORD else "")
+        if user is None or not is_right or len(password) > LONGEST_PASSWORD:
+            async with self._transactions(tenant, reason="sign in: wrong password") as tx:
+                await user_store.count_failure(
+                    tx, tenant.id, address, lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
+                )
+            raise AuthError("Invalid login credentials", code="invalid_credentials")
+        if user.is_locked:
+            raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")
+        renewed = None
+        if known is not None and self._passwords.needs_rehash(known):
+            renewed = await self._passwords.hash(password)
+        async with self._transactions(tenant, reason="sign in") as tx:
+            if known is not None and renewed is not None:
+                await user_store.replace_hash(tx, tenant.id, user.id, known, renewed)
+            return await self._gate.admit(tx, tenant, user, method="password", device=device)
+
+    async def current(self, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
+        """The user of a verified token. Raises AuthError ``session_not_found`` or ``user_not_found``."""
+        async with self._transactions(tenant, reason="read the caller's account") as tx:
+            return await self._current(tx, tenant, principal)
+
+    async def _current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
+        if principal.user_id is None or not is_uuid(principal.user_id):
+            raise AuthError("User from sub claim in JWT does not exist", code="user_not_found")
+        session = principal.session_id if principal.session_id is not None and is_uuid(principal.session_id) else None
+        found = await session_store.select_current(tx, tenant.id, principal.user_id, session)
+        if found is None:
+            raise AuthError("User from sub claim in JWT does not exist", code="user_not_found")
+        if principal.session_id is not None and found[1] is None:
+            raise AuthError("Session from session_id claim in JWT does not exist", code="session_not_found")
+        return found
+
+    async def update(self, tenant: Tenant, principal: Principal, change: AccountChange) -> User:
+        """Change one's own account. A new password or address needs a fresh sign-in, the current password or a mailed nonce.
+
+        A new password ends the other sessions. Raises AuthError: ``reauthentication_needed``, ``weak_password``, ``same_password``,
+        ``email_exists``.
+        """
+        user, session = await self.current(tenant, principal)
+        changes: dict[str, Any] = {}
+        if change.user_metadata is not None:
+            changes["user_metadata"] = change.user_metadata
+        email = None if change.email is None else checked_email(change.email)
+        if email is not None and email == user.email:
+            email = None
+        is_first_password = user.is_anonymous and not user.has_password
+        has_proof = await self._has_proof(user, change)
+        if change.password is not None:
+            self.require_strength(change.password, email or user.email)
+            if user.has_password and await self._passwords.verify(user.password_hash, change.password):
+                raise AuthError("New password should be different from the old password.", code="same_password")
+            changes |= {"encrypted_password": await self._passwords.hash(change.password), "moves_epoch": True}
+        async with self._transactions(tenant, reason="change the caller's account") as tx:
+            locked = await user_store.select_user(tx, tenant.id, user.id, is_locking=True)
+            if locked is None or locked.epoch != user.epoch:
+                raise AuthError("The account changed meanwhile. Try again.", code="conflict")
+            if (change.password is not None or email is not None) and not is_first_password and not has_proof:
+                await self.require_fresh(tx, tenant, user, session, change.nonce)
+            if email is not None:
+                changes |= await self._new_email(tx, tenant, user, email, change)
+            if changes and not await user_store.update_user(tx, tenant.id, user.id, changes):
+                raise AuthError("A user with this email address has already been registered", code="email_exists")
+            await self._after_change(tx, tenant, user, session, changes)
+            updated = await user_store.select_user(tx, tenant.id, user.id)
+        return updated or user
+
+    async def _has_proof(self, user: User, change: AccountChange) -> bool:
+        if change.current_password is None:
+            return False
+        if not await self._passwords.verify(user.password_hash, change.current_password):
+            raise AuthError("Current password is wrong.", code="current_password_invalid")
+        return True
+
+    async def require_fresh(self, tx: SystemTx, tenant: Tenant, user: User, session: Session | None, nonce: str | None = None) -> None:
+        """Step-up: the session's user proved himself in the last ``step_up_seconds``, or shows the nonce mailed to him.
+
+        Raises AuthError ``reauthentication_needed`` or ``reauthentication_not_valid``.
+        """
+        if nonce is not None and self.check_nonce is not None:
+            if await self.check_nonce(tx, tenant, user, nonce):
+                return
+            raise AuthError("Nonce has expired or is invalid", code="reauthentication_not_valid")
+        if session is None or not await session_store.is_fresh(tx, tenant.id, session.id, seconds=self.settings.step_up_seconds):
+            raise AuthError("This change needs a fresh sign-in: sign in again, or reauthenticate.", code="reauthentication_needed")
+
+    async def _new_email(self, tx: SystemTx, tenant: Tenant, user: User, email: str, change: AccountChange) -> dict[str, Any]:
+        """At once where addresses need no confirmation, else pending until both addresses said yes."""
+        if self.settings.require_email_verification and not (user.is_anonymous and user.email is None):
+            await self._mailer().change_email(tx, tenant, user, email, redirect_to=change.redirect_to)
+            return {"pending_email": email}
+        is_confirmed = not self.settings.require_email_verification
+        await user_store.put_email_identity(tx, tenant.id, user.id, email, is_verified=is_confirmed)
+        return {"email": email, "pending_email": None, "is_confirmed": is_confirmed, "is_anonymous": False}
+
+    async def _after_change(self, tx: SystemTx, tenant: Tenant, user: User, session: Session | None, changes: dict[str, Any]) -> None:
+        if "encrypted_password" in changes:
+            if session is None:
+                await self._sessions.end_all(tx, tenant, user.id, reason="password changed")
+            else:
+                await self._sessions.end_others(tx, tenant, user.id, session.id, reason="password changed")
+        told = sorted(changes.keys() - {"moves_epoch", "is_confirmed"})
+        if told and told != ["user_metadata"]:
+            await self._record(
+                tx, action="auth.user.changed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={"members": told}
+            )
+
+    async def sign_out(self, tenant: Tenant, principal: Principal, scope: str) -> int:
+        """End the caller's session (``local``), his others (``others``) or all of them (``global``); how many."""
+        if principal.user_id is None or not is_uuid(principal.user_id):
+            raise AuthError("User from sub claim in JWT does not exist", code="user_not_found")
+        session = principal.session_id
+        async with self._transactions(tenant, reason="sign out") as tx:
+            if scope == "others" and session is not None:
+                ended = await self._sessions.end_others(tx, tenant, principal.user_id, session, reason="signed out elsewhere")
+            elif scope == "local" and session is not None:
+                ended = int(await self._sessions.end(tx, tenant, principal.user_id, session, reason="signed out"))
+            else:
+                ended = await self._sessions.end_all(tx, tenant, principal.user_id, reason="signed out everywhere")
+            await self._record(
+                tx, action="auth.signed_out", actor=f"user:{principal.user_id}", resource=f"user:{principal.user_id}",
+                details={"scope": scope, "sessions": ended},
+            )  # fmt: skip
+        return ended
+
+    async def end_session(self, tenant: Tenant, principal: Principal, session: str) -> None:
+        """End one of the caller's own sessions. Raises AuthError ``session_not_found``, the same for another's and for none."""
+        if principal.user_id is None or not is_uuid(session):
+            raise AuthError("There is no such session.", code="unknown_session")
+        async with self._transactions(tenant, reason="end a session of the caller") as tx:
+            if not await self._sessions.end(tx, tenant, principal.user_id, session, reason="ended by its user"):  # type: ignore[arg-type]
+                raise AuthError("There is no such session.", code="unknown_session")
+            await self._record(
+                tx, action="auth.session.ended", actor=f"user:{principal.user_id}", resource=f"session:{session}", details={}
+            )
+
+    def require_strength(self, password: str, email: str | None) -> None:
+        """Raises AuthError ``weak_password`` with its reasons."""
+        reasons = self._passwords.check(password, email)
+        if reasons:
+            least, most = self.settings.password_min_length, self.settings.password_max_length
+            words = {
+                "length": f"it must have {least} to {most} characters", "characters": "it lacks a required kind of character",
+                "common": "it is among those that are guessed first", "pwned": "it is in a published leak",
+            }  # fmt: skip
+            text = "This password cannot be used: " + "; ".join(words[each] for each in reasons) + "."
+            raise AuthError(text, code="weak_password", details={"reasons": reasons})
+
+
+def checked_email(raw: str) -> str:
+    """The address, in small letters. Raises AuthError ``validation_failed``."""
+    email = raw.strip().lower()
+    if len(email) > 255 or _EMAIL.fullmatch(email) is None:
+        raise AuthError("Unable to validate email address: invalid format", code="validation_failed")
+    return email
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+
+def is_uuid(text: str) -> bool:
+    """Whether PostgreSQL takes it as a uuid."""
+    return _UUID.fullmatch(text) is not None
+
+
+def _somebody(known: User, email: str, new: NewAccount) -> User:
+    """What sign-up answers for a taken address: like a new account, with nothing of the real one in it."""
+    import uuid
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return replace(
+        known, id=str(uuid.uuid4()), email=email, user_metadata=new.user_metadata, app_metadata={}, identities=(), created_at=now,  # type: ignore[arg-type]
+        updated_at=now, last_sign_in_at=None, email_confirmed_at=None, password_hash=None, pending_email=None, is_anonymous=False,
+        role="authenticated", confirmation_sent_at=now, banned_until=None, phone=None,
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Sessions: how they begin, go on by refresh tokens, and end everywhere at once (threats B20, B22; invariants 5, 12).
+
+A refresh token is used once. Its child is derived from it with the master key, so that a client that lost the answer, and
+two hundred tabs that refresh at the same moment, get the same child within ``refresh_grace_seconds`` although only hashes
+are stored; a later second use means that somebody copied the token: its whole family, which is the session, ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from fluxbase.auth import session_store
+from fluxbase.auth.user_store import note_sign_in
+from fluxbase.auth.users import Device, IssuedSession, Session, User
+from fluxbase.crypto.opaque import REFRESH, format_opaque, parse_opaque
+from fluxbase.kernel.errors import AuthError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fluxbase.auth.minter import TokenMinter
+    from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
+    from fluxbase.config.auth import Auth
+    from fluxbase.kernel.ids import SessionId, UserId
+    from fluxbase.tenancy.registry import Tenant
+
+
+class Sessions:
+    """Begins, refreshes, lists and ends sessions. ``begin`` is for ``gate.py`` alone."""
+
+    def __init__(
+        self, transactions: SystemSessions, minter: TokenMinter, settings: Auth, record: AuditRecorder, *, derive: Callable[[str], bytes],
+        prefix_of: Callable[[Tenant], str],
+    ) -> None:  # fmt: skip
+        self._transactions = transactions
+        self._minter = minter
+        self._settings = settings
+        self._record = record
+        self._family_key = derive("refresh-token")
+        self._prefix_of = prefix_of
+
+    async def begin(
+        self, tx: SystemTx, tenant: Tenant, user: User, *, amr: Sequence[dict[str, Any]], aal: str = "aal1",
+        factor_ids: Sequence[str] = (), device: Device,
+    ) -> IssuedSession:  # fmt: skip
+        """A session for a user whom the gate let in. Raises AuthError when the account changed since ``user`` was read."""
+        if not await note_sign_in(tx, tenant.id, user.id, user.epoch):
+            raise AuthError("Invalid login credentials", code="invalid_credentials")
+        refresh = format_opaque(REFRESH, tenant.locator, secrets.token_bytes(32))
+        session = await session_store.insert_session(
+            tx, tenant.id, user.id, aal=aal, amr=amr, factor_ids=factor_ids, user_agent=device.user_agent, address=device.address,
+            lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
+        )  # fmt: skip
+        return await self._issued(tenant, user, session, refresh)
+
+    async def refresh(self, tenant: Tenant, raw_token: str, device: Device) -> IssuedSession:
+        """The next pair of tokens. Raises AuthError: ``refresh_token_not_found``, ``refresh_token_already_used``, ``session_expired``,
+        ``session_not_found``."""
+        token = parse_opaque(raw_token, (REFRESH,))
+        if token is None or token.locator != tenant.locator:
+            raise _not_found()
+        child = self._child(tenant, raw_token)
+        async with self._transactions(tenant, reason="refresh a session") as tx:
+            found = await session_store.rotate(
+                tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
+                lifetime_seconds=self._settings.refresh_token_seconds,
+            )  # fmt: skip
+            refused = None
+            if found is None:
+                found, refused = await self._again(tx, tenant, token.digest)
+        if refused is not None or found is None:
+            raise refused or _not_found()
+        return await self._issued(tenant, *found, child)
+
+    async def _again(self, tx: SystemTx, tenant: Tenant, digest: bytes) -> tuple[tuple[User, Session] | None, AuthError | None]:
+        """A token that was used: the same answer within the grace, the end of the family after it. What ends must be committed, so errors
+        are returned, not raised."""
+        found = await session_store.select_used(tx, tenant.id, digest, grace_seconds=self._settings.refresh_grace_seconds)
+        if found is None:
+            return None, _not_found()
+        verdict, session_id, user, session = found
+        match verdict:
+            case "fresh" if not user.is_banned and user.deleted_at is None:
+                return (user, session), None
+            case "reused":
+                await self.end(tx, tenant, user.id, session_id, reason="refresh token reused")
+                await self._record(
+                    tx, action="auth.refresh_token.reused", actor=f"user:{user.id}", resource=f"session:{session_id}", details={}
+                )
+                return None, AuthError("Invalid Refresh Token: Already Used", code="refresh_token_already_used")
+            case "expired":
+                return None, AuthError("Invalid Refresh Token: Session Expired", code="session_expired")
+            case _:
+                return None, AuthError("Session from session_id claim in JWT does not exist", code="session_not_found", status=400)
+
+    async def end(self, tx: SystemTx, tenant: Tenant, user: UserId, session: SessionId, *, reason: str) -> bool:
+        """End one session of a user; False when it is not his or has ended."""
+        return bool(await self._end(tx, tenant, user, reason, only=session))
+
+    async def end_others(self, tx: SystemTx, tenant: Tenant, user: UserId, but: SessionId, *, reason: str) -> int:
+        """End all but one; how many."""
+        return await self._end(tx, tenant, user, reason, but=but)
+
+    async def end_all(self, tx: SystemTx, tenant: Tenant, user: UserId, *, reason: str) -> int:
+        """End every session of a user; how many."""
+        return await self._end(tx, tenant, user, reason)
+
+    async def list(self, tenant: Tenant, user: UserId) -> list[Session]:
+        """The user's live sessions."""
+        async with self._transactions(tenant, reason="list the sessions of a user") as tx:
+            return await session_store.list_sessions(tx, tenant.id, user)
+
+    async def forget_ban(self, tx: SystemTx, tenant: Tenant, user: User) -> None:
+        """A ban that has come to its end no longer denies the user's new tokens."""
+        await session_store.allow_user(tx, user.id, prefix=self._prefix_of(tenant))
+
+    async def _end(self, tx: SystemTx, tenant: Tenant, user: UserId, reason: str, **which: SessionId) -> int:
+        seconds = self._settings.access_token_seconds + self._settings.leeway_seconds
+        return await session_store.end_sessions(
+            tx, tenant.id, user, reason=reason, prefix=self._prefix_of(tenant), deny_seconds=seconds, **which
+        )
+
+    def _child(self, tenant: Tenant, raw_token: str) -> str:
+        digest = hmac.digest(self._family_key, f"{tenant.id}\n{raw_token}".encode(), hashlib.sha256)
+        return format_opaque(REFRESH, tenant.locator, digest)
+
+    async def _issued(self, tenant: Tenant, user: User, session: Session, refresh: str) -> IssuedSession:
+        now = int(time.time())
+        token = await self._minter.access_token(
+            tenant.id, user.id, user.role, session.id, user.email or "", claims_of(user, session), now=now
+        )
+        seconds = self._settings.access_token_seconds
+        return IssuedSession(user, session, token, refresh, seconds, now + seconds)
+
+
+def claims_of(user: User, session: Session) -> dict[str, object]:
+    """What an access token says of its user beside who he is (contract-supabase 2.1)."""
+    return {
+        "phone": user.phone or "",
+        "app_metadata": app_metadata(user),
+        "user_metadata": user.user_metadata,
+        "aal": session.aal,
+        "amr": list(session.amr),
+        "is_anonymous": user.is_anonymous,
+    }
+
+
+def app_metadata(user: User) -> dict[str, object]:
+    """With the providers of the user's identities, which the row does not repeat."""
+    providers = list(dict.fromkeys(each.provider for each in user.identities))
+    return {**({"provider": providers[0], "providers": providers} if providers else {}), **user.app_metadata}
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _not_found() -> AuthError:
+    return AuthError("Invalid Refresh Token: Refresh Token Not Found", code="refresh_token_not_found")

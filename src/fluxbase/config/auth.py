@@ -1,0 +1,49 @@
+"""Settings of accounts, passwords, sessions and tokens."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fluxbase.config.section import Section
+from fluxbase.kernel.secret import Secret
+
+
+class Auth(Section):
+    """Accounts, passwords, sessions and tokens."""
+
+    jwt_secret: Secret | None = Field(default=None, description="HS256 secret; set: tokens are signed with it.")
+    jwt_issuer: str = Field(default="", description="Issuer; empty: public URL + /auth/v1.")
+    jwt_audience: str = Field(default="authenticated", description="Audience of access tokens.")
+    leeway_seconds: int = Field(default=30, ge=0, le=300, description="Clock skew accepted.")
+    access_token_seconds: int = Field(default=900, ge=30, description="Life of an access token.")
+    refresh_token_seconds: int = Field(default=604_800, ge=60, description="Life of a refresh token and of an unused session.")
+    refresh_grace_seconds: int = Field(
+        default=10,
+        ge=0,
+        le=60,
+        description="For so long a refresh token that was used gives the same new token again; later it ends the session.",
+    )
+    step_up_seconds: int = Field(default=300, ge=30, description="How fresh a sign-in must be for a sensitive change.")
+    signup_enabled: bool = Field(default=True, description="Anybody may make an account.")
+    anonymous_enabled: bool = Field(default=False, description="Sign-up without e-mail address makes an anonymous user.")
+    require_email_verification: bool = Field(
+        default=False, description="An account is usable only when its address is confirmed; sign-up then tells nobody who has an account."
+    )
+    password_enabled: bool = Field(default=True, description="Sign-in with a password.")
+    password_min_length: int = Field(default=12, ge=8, le=128, description="Fewest characters of a password.")
+    password_max_length: int = Field(default=128, ge=64, le=1024, description="Most characters of a password.")
+    password_required: list[Literal["lower", "upper", "digit", "symbol"]] = Field(
+        default=[], description="Kinds of characters a password must have; none by default, length protects better."
+    )
+    password_refuse_common: bool = Field(default=True, description="Refuse passwords that guessing programs try first.")
+    hash_algorithm: Literal["argon2id", "bcrypt"] = Field(default="argon2id", description="How passwords are hashed from now on.")
+    argon2_memory_kib: int = Field(default=19_456, ge=7168, description="Memory of one hash (OWASP: 19 MiB).")
+    argon2_passes: int = Field(default=2, ge=1, description="Passes over that memory.")
+    argon2_lanes: int = Field(default=1, ge=1, le=16, description="Lanes of one hash.")
+    bcrypt_cost: int = Field(default=12, ge=10, le=16, description="Cost of bcrypt, when it is chosen.")
+    hash_workers: int = Field(default=0, ge=0, le=64, description="Password hashes at a time and worker; 0: one for each processor.")
+    hash_queue: int = Field(default=1000, ge=1, description="Sign-ins that may wait for them; further ones are told to come back.")
+    lock_after_failures: int = Field(default=5, ge=1, description="Wrong passwords in a row that lock an account.")
+    lock_seconds: int = Field(default=900, ge=1, description="How long it is locked.")

@@ -1,0 +1,59 @@
+"""Accounts and sessions, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fluxbase.audit.store import record
+from fluxbase.auth.accounts import Accounts
+from fluxbase.auth.gate import SignInGate
+from fluxbase.auth.minter import TokenMinter
+from fluxbase.auth.passwords import Passwords
+from fluxbase.auth.sessions import Sessions
+from fluxbase.auth.user_admin import UserAdmin
+from fluxbase.tenancy.shared import deny_prefix
+
+if TYPE_CHECKING:
+    from fluxbase.app import Program
+    from fluxbase.web.control import ControlPlane
+    from fluxbase.web.supabase.auth.accounts import GoTrueAccounts
+
+
+@dataclass(frozen=True, slots=True)
+class AccountParts:
+    """The services every other area of auth builds on."""
+
+    passwords: Passwords
+    sessions: Sessions
+    gate: SignInGate
+    accounts: Accounts
+    users: UserAdmin
+
+
+def account_parts(program: Program) -> AccountParts:
+    """Built once a worker. Other areas set ``gate.factors``, ``gate.hooks``, ``accounts.mails``, ``accounts.check_nonce``."""
+    settings = program.config.auth
+    passwords = Passwords(settings)
+    minter = TokenMinter(program.rings, program.rules)
+    sessions = Sessions(program.account_sessions, minter, settings, record, derive=program.master.derive, prefix_of=deny_prefix)
+    gate = SignInGate(sessions, settings)
+    accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record)
+    users = UserAdmin(program.account_sessions, passwords, sessions, settings, record, prefix_of=deny_prefix)
+    return AccountParts(passwords, sessions, gate, accounts, users)
+
+
+def register_accounts(program: Program, control: ControlPlane) -> GoTrueAccounts:
+    """Both dialects' routes; the GoTrue one takes further grants."""
+    from fluxbase.web.native.auth.accounts import NativeAccounts
+    from fluxbase.web.native.auth.admin_users import AdminUsers
+    from fluxbase.web.supabase.auth.accounts import GoTrueAccounts
+    from fluxbase.web.supabase.auth.admin_users import GoTrueAdmin
+
+    parts = program.auth
+    NativeAccounts(parts.accounts, parts.sessions, program.registry).register(control)
+    AdminUsers(parts.users, program.registry).register(control)
+    GoTrueAdmin(parts.users, program.registry).register(control)
+    gotrue = GoTrueAccounts(parts.accounts, parts.sessions, program.registry)
+    gotrue.register(control)
+    return gotrue

@@ -1,0 +1,1 @@
+"""/auth/v1: GoTrue's wire over the services of auth."""
