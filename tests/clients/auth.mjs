@@ -91,8 +91,9 @@ scenario('signOut local, others and global act on the next request', async () =>
   await good(second.auth.signInWithPassword({ email, password }))
   const { error } = await second.auth.signOut({ scope: 'others' })
   assert.equal(error, null)
+  const old = createClient(FB_URL, FB_ANON, { ...quiet, global: { headers: { Authorization: `Bearer ${session.access_token}` } } })
+  assert.equal((await old.from('cl_own').select()).status, 401)
   assert.equal((await supabase.auth.getUser(session.access_token)).error.name, 'AuthSessionMissingError')
-  assert.ok((await supabase.from('cl_own').select()).error)
   const token = (await second.auth.getSession()).data.session.access_token
   assert.equal((await second.auth.signOut()).error, null)
   assert.ok((await client().auth.getUser(token)).error)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ class Sessions:
         token = parse_opaque(raw_token, (REFRESH,))
         if token is None or token.locator != tenant.locator:
             raise _not_found()
-        child = self._child(tenant, raw_token)
+        child, began = self._child(tenant, raw_token), time.monotonic()
         async with self._transactions(tenant, reason="refresh a session") as tx:
             found = await session_store.rotate(
                 tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
@@ -71,15 +72,17 @@ class Sessions:
             )  # fmt: skip
             refused = None
             if found is None:
-                found, refused = await self._again(tx, tenant, token.digest)
+                found, refused = await self._again(tx, tenant, token.digest, math.ceil(time.monotonic() - began))
         if refused is not None or found is None:
             raise refused or _not_found()
         return await self._issued(tenant, *found, child)
 
-    async def _again(self, tx: SystemTx, tenant: Tenant, digest: bytes) -> tuple[tuple[User, Session] | None, AuthError | None]:
+    async def _again(
+        self, tx: SystemTx, tenant: Tenant, digest: bytes, waited_seconds: int
+    ) -> tuple[tuple[User, Session] | None, AuthError | None]:
         """A token that was used: the same answer within the grace, the end of the family after it. What ends must be committed, so errors
-        are returned, not raised."""
-        found = await session_store.select_used(tx, tenant.id, digest, grace_seconds=self._settings.refresh_grace_seconds)
+        are returned, not raised. What a request waited for a connection counts for it, not against it."""
+        found = await session_store.select_used(tx, tenant.id, digest, grace_seconds=self._settings.refresh_grace_seconds + waited_seconds)
         if found is None:
             return None, _not_found()
         verdict, session_id, user, session = found
