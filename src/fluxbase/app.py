@@ -324,6 +324,8 @@ class Program(Worker):
             AccessSink(self),
             standing=self._standing,
             granted=self.grants.apply,
+            used=self.api_keys.used,
+            platform=self.platform,
         )
         return build(parts, without)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,12 @@ def test_a_client_key_acts_for_its_owner_in_every_header(store: Server) -> None:
     for headers in ({"apikey": key}, {"x-client-key": key}, {"authorization": f"Bearer {key}"}, {"x-service-key": key}):
         assert [row["id"] for row in store.get("/rest/v1/parcel?select=id", key=None, headers=headers).json()] == [1]
     assert "key" not in store.get(f"{CLIENT}/{made['id']}", key=store.token(user)).json()
+    ends_at = time.monotonic() + 60
+    while (shown := store.get(f"{CLIENT}/{made['id']}", key=store.token(user)).json())[
+        "last_used_at"
+    ] is None and time.monotonic() < ends_at:
+        time.sleep(0.2)
+    assert (shown["last_used_at"] is not None, shown["last_used_address"]) == (True, "127.0.0.1")
     rows = store.root_sql(f"select row_to_json(k)::text from auth.api_keys k where id = '{made['id']}'")
     assert key not in rows[0][0]
     assert key[20:] not in store.log

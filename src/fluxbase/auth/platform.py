@@ -21,6 +21,7 @@ from fluxbase.auth.roles import actor_of
 from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.errors import Forbidden, NotFound, Revoked, Unauthenticated
 from fluxbase.kernel.ids import ANON, SERVICE_ROLE, DatabaseName, TenantId
+from fluxbase.kernel.permissions import OUTSIDE
 from fluxbase.kernel.principal import CredentialKind, Principal
 from fluxbase.tenancy.registry import Tenant, unknown_tenant
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 HOME = TenantId("f1b0a5e0-0000-4000-8000-000000000001")
 """Whose users the platform's administrators are."""
-INSTANCE_ADMIN, TENANT_ADMIN, OUTSIDE = "instance_admin", "tenant_admin", "outside"
+INSTANCE_ADMIN, TENANT_ADMIN = "instance_admin", "tenant_admin"
 ROLES = (INSTANCE_ADMIN, TENANT_ADMIN)
 SETUP, INVITATION = "fb_st_", "fb_in_"
 INVITATION_HOURS = 72

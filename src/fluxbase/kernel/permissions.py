@@ -36,6 +36,8 @@ OWNERS = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLAT
 INSTANCE = frozenset({_KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLATFORM_TOKEN})
 PLATFORM = frozenset({_KIND.PLATFORM_TOKEN})
 ALL_SCOPES = "*"
+OUTSIDE = "outside"
+"""What a platform administrator is who has entered no tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Permission:
     about: str
     scope: str = ""
     """What a key with scopes must carry; empty: only ``*`` will do."""
+    is_outside: bool = False
+    """Whether a platform administrator who has entered no tenant may do it."""
 
 
 PERMISSIONS: dict[str, Permission] = {
@@ -62,11 +66,14 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("keys:client:write", OWNERS, "Make, change, revoke them.", "clientkeys:write"),
         Permission("keys:service:read", INSTANCE, "Named service keys of the tenant."),
         Permission("keys:service:write", INSTANCE, "Make, change, rotate, revoke them."),
-        Permission("platform:account:use", PLATFORM, "A platform administrator's own account."),
+        Permission("auth:impersonation:start", USERS | PLATFORM, "Act as a user, as anon, as the service role; never as an administrator."),
+        Permission("auth:impersonation:stop", USERS | PLATFORM, "See and end one's own impersonation."),
+        Permission("auth:impersonation:read", OWNERS, "The record of impersonations."),
+        Permission("platform:account:use", PLATFORM, "A platform administrator's own account.", is_outside=True),
         Permission("platform:invitations:read", INSTANCE, "Invitations of administrators into the tenant."),
         Permission("platform:invitations:write", INSTANCE, "Invite administrators, withdraw invitations."),
-        Permission("tenants:admins:read", INSTANCE, "Administrators of a tenant one administers."),
-        Permission("tenants:admins:write", INSTANCE, "Assign them."),
+        Permission("tenants:admins:read", INSTANCE, "Administrators of a tenant one administers.", is_outside=True),
+        Permission("tenants:admins:write", INSTANCE, "Assign them.", is_outside=True),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
         Permission("docs:schema:read", ANY_KIND - ISSUED, "The OpenAPI document of what the credential's role may use."),
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
@@ -76,7 +83,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
-        Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
+        Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
         Permission("tenants:tenants:create", INSTANCE, "Make a tenant."),
         Permission("tenants:tenants:update", INSTANCE, "Rename, migrate, repair, freeze, recover a tenant."),
@@ -122,8 +129,12 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
             return
         raise Unauthenticated("A credential is required.", code="missing_credential")
     _check_credential(permission, principal)
+    if principal.platform_role == OUTSIDE and not (permission and permission.is_outside):
+        raise Forbidden("Name a tenant that you administer.", code="no_tenant_named", hint="X-FB-Tenant: its id or slug.")
     if access is Access.USER and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
+    if access is Access.USER and principal.impersonated_by is not None and not (permission and permission.name.endswith(":read")):
+        raise Forbidden("Whoever impersonates changes nobody's account.", code="is_impersonating")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")
     if access is Access.SERVICE and not (administers(principal) or (permission and covers(principal.permissions, permission.name))):

@@ -54,5 +54,7 @@ class Principal:
     """What the user's roles in the tenant give, tenant-wide."""
     platform_role: str | None = None
     """``instance_admin`` or ``tenant_admin`` of the tenant, or ``outside`` of any; of a platform administrator only."""
+    impersonated_by: str | None = None
+    """Who is behind a token that acts as somebody else."""
     platform_session: SessionId | None = None
     """The session of a platform administrator at home; his tenants know him by a row of their own."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import control, data, documents, keys, rbac, tenants
+from fluxbase.proof.calls import control, data, documents, keys, platform, rbac, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fluxbase.proof.call import Call
 
-CALLS: Mapping[str, tuple[Call, ...]] = {**control.CALLS, **data.CALLS, **documents.CALLS, **keys.CALLS, **rbac.CALLS, **tenants.CALLS}
+CALLS: Mapping[str, tuple[Call, ...]] = {
+    **control.CALLS,
+    **data.CALLS,
+    **documents.CALLS,
+    **keys.CALLS,
+    **platform.CALLS,
+    **rbac.CALLS,
+    **tenants.CALLS,
+}
 """Name of a route → how it is called, at least one call for each of its methods (HEAD and OPTIONS follow by themselves)."""

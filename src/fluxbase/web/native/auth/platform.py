@@ -9,11 +9,11 @@ from fastapi import Path, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from fluxbase.auth.platform import INSTANCE_ADMIN, OUTSIDE
+from fluxbase.auth.platform import INSTANCE_ADMIN
 from fluxbase.auth.users import IssuedSession, SecondFactorRequired
 from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, REFRESH, SIGN_IN, Access
 from fluxbase.kernel.errors import Forbidden, NotFound
-from fluxbase.kernel.permissions import administers
+from fluxbase.kernel.permissions import OUTSIDE, administers
 from fluxbase.tenancy.registry import unknown_tenant
 from fluxbase.web.caller import caller_of
 from fluxbase.web.context import context_of
