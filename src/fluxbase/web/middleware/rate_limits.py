@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from fluxbase.kernel.access import CONTROL_KEY, CONTROL_PLANE, CONTROL_USER, SERVICE_ROLE, Subject
+from fluxbase.kernel.access import CONTROL_KEY, CONTROL_PLANE, CONTROL_USER, SERVICE_ROLE, Limit, Subject
 from fluxbase.kernel.ids import ANON
 from fluxbase.kernel.ids import SERVICE_ROLE as SERVICE_ROLE_NAME
 from fluxbase.web.context import context_of
@@ -17,7 +17,6 @@ from fluxbase.web.rate_limit_fields import fields
 
 if TYPE_CHECKING:
     from fluxbase.config.limits import Limits
-    from fluxbase.kernel.access import Limit
     from fluxbase.kernel.principal import Principal
     from fluxbase.limits.limiter import RateLimiter
     from fluxbase.limits.rules import Rule
@@ -86,7 +85,8 @@ class PrincipalLimit:
     """What a user or key may do, behind authentication.
 
     Control plane: the route's own limit by principal, tenant or route, and the global one of users and keys. The anon key is everybody's,
-    so its callers are counted by address alone. Both planes: an issued key's own limit. Data plane: the service role, and roles that have a rule ``data.<role>``.
+    so its callers are counted by address alone. Data plane: the service role, and roles that have a rule ``data.<role>``.
+    Both: an issued key's own limit.
     """
 
     def __init__(self, app: App, limiter: RateLimiter, settings: Limits) -> None:
