@@ -16,10 +16,11 @@ from typing import Any
 import uvloop
 
 from fluxbase.config import load_config
+from fluxbase.config.limits import Limits
 from fluxbase.kernel.access import DATA_PLANE, Access
 from fluxbase.kernel.ids import ANON, DatabaseName, TenantId
 from fluxbase.kernel.principal import CredentialKind, Principal
-from fluxbase.limits.gcra import AddressLimiter
+from fluxbase.limits.limiter import RateLimiter
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.web import pipeline
 from fluxbase.web.context import KEY, RequestContext, context_of
@@ -103,8 +104,10 @@ def shipped_lines() -> list[Any]:
     """The list of web/pipeline.py around one route, with a limit nobody reaches: the loop is faster than any client."""
     registry = TenantRegistry(Tenant(TENANT, "default", DatabaseName("fluxbase"), locator="default00", is_default=True), no_tenant)
     principal = Principal(TENANT, ANON, CredentialKind.KEY, "{}")
-    table = RouteTable([route("/rest/v1/{}", ["GET"], answer, access=Access.OPTIONAL, limit=DATA_PLANE, permission="tables:rows:read")])
-    limiter = AddressLimiter({"data": (10_000_000, 1.0, 10_000_000)})
+    table = RouteTable(
+        [route("/rest/v1/{}", ["GET"], answer, access=Access.OPTIONAL, limit=DATA_PLANE, permission="tables:rows:read", is_data_plane=True)]
+    )
+    limiter = RateLimiter(Limits(data_per_second=10_000_000, data_burst=10_000_000))
     return pipeline.lines(pipeline.Parts(load_config(environ={}), table, registry, CachedAuthenticator(principal), limiter, NullSink()))
 
 

@@ -8,6 +8,13 @@ import pytest
 
 from tests.support.server import Server, start_server
 
+TWIN_LIMITS = {
+    "FLUXBASE_LIMITS_ENABLED": "true",
+    "FLUXBASE_LIMITS_EXEMPT_NETWORKS": "127.0.0.1/32",
+    "FLUXBASE_LIMITS_RULES": '{"control": "100/1d", "data.authenticated": "300/1d"}',
+}
+"""By the day, so that no slow machine gives a quota back within a test."""
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
@@ -19,7 +26,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def twin() -> Iterator[Server]:
-    """A server whose controls a test may remove: pipeline lines by header, SQL objects as superuser."""
-    running = start_server(is_twin=True, env={"FLUXBASE_LIMITS_ENABLED": "true"})
+    """A server whose controls a test may remove: pipeline lines by header, SQL objects as superuser. 127.0.0.1 is not counted by address."""
+    running = start_server(is_twin=True, env=TWIN_LIMITS)
     yield running
     running.stop()

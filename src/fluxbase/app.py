@@ -31,6 +31,7 @@ from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, adm
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.limits import rate_limiter, validated_rules
 from fluxbase.parts.platform import platform_service, register_platform
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
@@ -120,6 +121,7 @@ class Program(Worker):
         self.sessions = SystemSessions(self._system_conninfo)
         self._catalogues = SystemSessions(self._system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
+        self.limits = rate_limiter(self)
         self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
@@ -314,13 +316,13 @@ class Program(Worker):
         from fluxbase.web.pipeline import Parts, build
         from fluxbase.web.routing import RouteTable
 
-        table = RouteTable(self.routes())
+        table = RouteTable(validated_rules(self.config, self.routes()))
         parts = Parts(
             self.config,
             table,
             self.registry,
             self.verifier,
-            self.limiter(),
+            self.limits,
             AccessSink(self),
             standing=self._standing,
             granted=self.grants.apply,

@@ -29,6 +29,7 @@ from fluxbase.db.session import SystemSessions, notifications
 from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import DatabaseName, TenantId
+from fluxbase.limits.limiter import RateLimiter
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.worker import AccessSink, Worker, public_url
 
@@ -103,7 +104,7 @@ class PeerProgram(Worker):
         self.sessions = SystemSessions(lambda _: self._conninfo)
         self._login: Login | None = None
         self._role_settings: dict[str, RoleSettings] = {}
-        self._limits = self.limiter()
+        self.limits = RateLimiter(config.limits)
         self._generation = 0
         """Counts the loads of the schema: grants may have changed even when it did not."""
 
@@ -218,7 +219,7 @@ class PeerProgram(Worker):
             RouteTable(routes),
             self.registry,
             TimedAuthenticator(self.verifier) if external.server_timing else self.verifier,
-            self._limits,
+            self.limits,
             AccessSink(self),
             credentials=peer_credentials(needs_token=not external.anon_role),
             renderer=PeerRenderer(external.anon_role),

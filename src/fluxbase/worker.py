@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fluxbase.db.executor import Executor
     from fluxbase.db.pool import Pools
     from fluxbase.db.session import SystemSessions
-    from fluxbase.limits.gcra import AddressLimiter
+    from fluxbase.limits.limiter import RateLimiter
     from fluxbase.observe.log import LineWriter
     from fluxbase.observe.metrics import Metrics
     from fluxbase.tenancy.registry import TenantRegistry
@@ -34,6 +34,7 @@ class Worker(ABC):
     pools: Pools
     metrics: Metrics
     lines: LineWriter
+    limits: RateLimiter
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -56,13 +57,6 @@ class Worker(ABC):
     async def listen(self) -> None:
         """Hear of schema changes, for ever."""
 
-    def limiter(self) -> AddressLimiter:
-        """Rate limits by address."""
-        from fluxbase.limits.gcra import AddressLimiter
-
-        limits = self.config.limits
-        return AddressLimiter({"data": (limits.data_per_second, 1.0, limits.data_burst), "control": (limits.control_per_minute, 60.0, 0)})
-
     async def startup(self) -> None:
         """Everything a worker needs before the first request."""
         from fluxbase.observe.log import LineWriter, configure
@@ -84,6 +78,7 @@ class Worker(ABC):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.limits.close()
         await self.sessions.close()
 
     async def shutdown(self) -> None:

@@ -203,6 +203,15 @@ def test_twin_that_does_not_look_where_a_key_comes_from_serves_it(store_twin: Se
     assert reads(store_twin, make(store_twin, networks=["203.0.113.0/24"])["key"], **off) == 200
 
 
+def test_a_key_has_its_own_limit(store_twin: Server) -> None:
+    """On the data plane too, however many addresses share it; another key of the same owner is not counted with it."""
+    slow, other = make(store_twin, rate_limit_per_minute=5)["key"], make(store_twin)["key"]
+    answers = [reads(store_twin, slow) for _ in range(15)]
+    assert answers[0] == 200
+    assert set(answers) == {200, 429}
+    assert reads(store_twin, other) == 200
+
+
 def test_nobody_touches_anothers_key(store: Server) -> None:
     """Every route with an id, by another user: the same 404 as for none; for another; by key without the right: refused (B30)."""
     mine, theirs = store.token(str(uuid.uuid4())), store.token(str(uuid.uuid4()))

@@ -6,12 +6,14 @@ The list comes from ``web/pipeline.py``; a line without a check here fails ``tes
 from __future__ import annotations
 
 import socket
+import uuid
 from collections.abc import Callable
 
 import httpx
 import pytest
 
 from tests.support.controls import pipeline_lines
+from tests.support.from_address import client_from
 from tests.support.server import Server
 
 Check = Callable[[Server, dict[str, str]], None]
@@ -135,9 +137,10 @@ def check_deadline(server: Server, off: dict[str, str]) -> None:
 
 def check_address_limit(server: Server, off: dict[str, str]) -> None:
     """The control plane's limit acts on one address."""
-    with httpx.Client(base_url=server.url, headers=off, trust_env=False) as client:
-        statuses = (client.get("/.well-known/jwks.json").status_code for _ in range(400))
-        assert 429 in statuses
+    with client_from(server, headers=off) as client:
+        statuses = [client.get("/.well-known/jwks.json").status_code for _ in range(101)]
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
 
 
 def check_tenant_candidate(server: Server, off: dict[str, str]) -> None:
@@ -157,6 +160,15 @@ def check_authorise(server: Server, off: dict[str, str]) -> None:
     assert server.request("GET", "/api/v1/admin/status", key="service", headers=off).status_code == 200
 
 
+def check_principal_limit(server: Server, off: dict[str, str]) -> None:
+    """A user over his limit is refused, wherever he asks from."""
+    token = server.token(str(uuid.uuid4()))
+    with httpx.Client(base_url=server.url, headers={**off, "authorization": f"Bearer {token}"}, trust_env=False, timeout=30) as client:
+        statuses = [client.get("/rest/v1/no_such_table").status_code for _ in range(301)]
+    assert 429 not in statuses[:300]
+    assert statuses[300] == 429
+
+
 CHECKS: dict[str, Check] = {
     "RequestId": check_request_id,
     "AccessLog": check_access_log,
@@ -174,6 +186,7 @@ CHECKS: dict[str, Check] = {
     "TenantCandidate": check_tenant_candidate,
     "Authenticate": check_authenticate,
     "Authorise": check_authorise,
+    "PrincipalLimit": check_principal_limit,
 }
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
     from fluxbase.crypto.opaque import OpaqueKey
+    from fluxbase.kernel.access import Limit
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
@@ -27,6 +28,18 @@ class SystemSessions(Protocol):
 
     def __call__(self, tenant: Tenant, *, reason: str) -> AbstractAsyncContextManager[Any]:
         """``async with sessions(tenant, reason="…") as tx``."""
+        ...
+
+
+class RateLimits(Protocol):
+    """Counts what a route cannot know: attempts by account, ticket or session (``limits/limiter.py``; limits in kernel/access.py)."""
+
+    async def admit(self, limit: Limit, *key: str) -> None:
+        """Count one request; ``key`` is the tenant's id, then e-mail, ticket or session. Raises RateLimited, Unavailable."""
+        ...
+
+    async def forgive(self, limit: Limit, *key: str) -> None:
+        """Give the whole quota back, after a success that proves who it was."""
         ...
 
 

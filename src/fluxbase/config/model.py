@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from fluxbase.config.auth import Auth
+from fluxbase.config.limits import Limits
 from fluxbase.config.mail import Mail
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.rbac import Rbac
@@ -190,15 +191,6 @@ class Tenants(Section):
 
     max_tenants: int = Field(default=100, ge=0, description="Most tenants besides the default one.")
     base_host: str = Field(default="", description="Tenants answer at <slug>.<base_host>; empty: no host names.")
-
-
-class Limits(Section):
-    """Rate limits."""
-
-    enabled: bool = Field(default=True, description="Rate limits by address.")
-    data_per_second: int = Field(default=1000, ge=1, description="Data plane requests a second and address.")
-    data_burst: int = Field(default=100, ge=0, description="On top of it.")
-    control_per_minute: int = Field(default=100, ge=1, description="Control plane requests a minute and address.")
 
 
 class Metrics(Section):

@@ -27,24 +27,85 @@ class Access(StrEnum):
     LOOPBACK = "loopback"
 
 
+class Subject(StrEnum):
+    """Whom a limit counts."""
+
+    ADDRESS = "address"
+    """The client's address, IPv6 by /64."""
+    PRINCIPAL = "principal"
+    """The user or key of a verified credential; without one the address."""
+    ACCOUNT = "account"
+    """An e-mail address of a tenant, whether an account has it or not."""
+    SESSION = "session"
+    TICKET = "ticket"
+    TENANT = "tenant"
+    ROUTE = "route"
+    """Everybody who calls the route, together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A named rate limit: ``rate`` requests each ``per_seconds`` with ``burst`` on top, by client address."""
+    """A named rate limit: ``rate`` requests each ``per_seconds`` with ``burst`` on top.
+
+    A route's limit by ADDRESS is counted before authentication, by PRINCIPAL, TENANT and ROUTE behind it; what only a service
+    knows (ACCOUNT, SESSION, TICKET) it counts itself with ``RateLimiter.admit``. Defaults; ``limits.rules`` changes them by name.
+    """
 
     name: str
     rate: int
     per_seconds: float
-    burst: int
+    burst: int = 0
+    by: Subject = Subject.ADDRESS
+    lock_seconds: float = 0
+    """Who goes over it is refused this long."""
+    is_strict: bool = False
+    """When the store is away: refused with 503. Others are counted in the process meanwhile."""
+    is_local: bool = False
+    """Counted in each process alone: no store, no round trip."""
 
 
-DATA_PLANE = Limit("data", rate=1000, per_seconds=1, burst=100)
-CONTROL_PLANE = Limit("control", rate=100, per_seconds=60, burst=20)
-ADMIN = Limit("admin", rate=100, per_seconds=60, burst=20)
-SIGN_IN = Limit("sign_in", rate=10, per_seconds=900, burst=0)
-SIGN_UP = Limit("sign_up", rate=10, per_seconds=900, burst=0)
-RECOVERY = Limit("recovery", rate=5, per_seconds=900, burst=0)
-"""Whatever sends a mail: reset, magic link, code, verification."""
-CONFIRM = Limit("confirm", rate=5, per_seconds=300, burst=0)
-"""Whatever takes a code or a link's token."""
-REFRESH = Limit("refresh", rate=10, per_seconds=60, burst=0)
-PROBE = Limit("probe", rate=100, per_seconds=1, burst=100)
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Where a caller stands with one limit; the RateLimit fields of an answer."""
+
+    name: str
+    rate: int
+    per_seconds: int
+    remaining: int
+    reset_seconds: int
+    """Until the whole quota is there again, when nothing more is asked."""
+
+
+DATA_PLANE = Limit("data", rate=1000, per_seconds=1, burst=100, is_local=True)
+CONTROL_PLANE = Limit("control", rate=100, per_seconds=60)
+"""Global: every route but the data plane's and the probes counts it too."""
+CONTROL_USER = Limit("control.user", rate=500, per_seconds=60, by=Subject.PRINCIPAL)
+CONTROL_KEY = Limit("control.key", rate=1000, per_seconds=60, by=Subject.PRINCIPAL)
+SERVICE_ROLE = Limit("service_role", rate=10_000, per_seconds=60, by=Subject.PRINCIPAL)
+ADMIN = Limit("admin", rate=100, per_seconds=60)
+PROBE = Limit("probe", rate=100, per_seconds=1, burst=100, is_local=True)
+
+SIGN_IN = Limit("auth.sign_in", rate=10, per_seconds=900, is_strict=True)
+SIGN_IN_ACCOUNT = Limit("auth.sign_in.account", rate=10, per_seconds=900, by=Subject.ACCOUNT, is_strict=True)
+SIGN_UP = Limit("auth.sign_up", rate=10, per_seconds=900, is_strict=True)
+RECOVERY = Limit("auth.recovery", rate=5, per_seconds=900, is_strict=True)
+"""Whatever sends a mail: password reset, magic link, one-time code, verification again."""
+RECOVERY_ACCOUNT = Limit("auth.recovery.account", rate=5, per_seconds=900, by=Subject.ACCOUNT, is_strict=True)
+RECOVERY_PAUSE = Limit("auth.recovery.pause", rate=1, per_seconds=60, by=Subject.ACCOUNT, is_strict=True)
+"""One mail a minute to an address."""
+CONFIRM = Limit("auth.confirm", rate=5, per_seconds=300, by=Subject.TICKET, lock_seconds=900, is_strict=True)
+"""Second factor, code, link or reset confirmed: by ticket or token, and by account."""
+CONFIRM_ACCOUNT = Limit("auth.confirm.account", rate=5, per_seconds=300, by=Subject.ACCOUNT, lock_seconds=900, is_strict=True)
+REFRESH = Limit("auth.refresh", rate=10, per_seconds=60, by=Subject.SESSION, is_strict=True)
+ADMIN_SETUP = Limit("admin.setup", rate=5, per_seconds=900, is_strict=True)
+ADMIN_SIGN_IN = Limit("admin.sign_in", rate=4, per_seconds=60, is_strict=True)
+
+UPLOAD = Limit("storage.upload", rate=60, per_seconds=60, by=Subject.PRINCIPAL)
+SIGNED_DOWNLOAD = Limit("storage.signed", rate=100, per_seconds=60)
+TRANSFORM = Limit("storage.transform", rate=60, per_seconds=60, by=Subject.PRINCIPAL)
+MIGRATION = Limit("migrations", rate=10, per_seconds=3600, by=Subject.PRINCIPAL)
+
+
+def declared_limits() -> dict[str, Limit]:
+    """Every limit of this module by its name; what ``limits.rules`` may name."""
+    return {value.name: value for value in globals().values() if isinstance(value, Limit)}

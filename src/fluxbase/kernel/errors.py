@@ -12,6 +12,8 @@ dialect; HTTP status is decided in ``web/errors.py`` from ``kind`` (or from ``sq
 from enum import StrEnum
 from typing import ClassVar
 
+from fluxbase.kernel.access import Quota
+
 
 class Kind(StrEnum):
     """Families of errors; one HTTP status each (``web/errors.py``)."""
@@ -176,9 +178,13 @@ class RateLimited(FluxbaseError):
     code = "rate_limited"
     remedy = "Wait the seconds of `Retry-After`, then go on more slowly."
 
-    def __init__(self, message: str, *, retry_after_seconds: int) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: int, quotas: tuple[Quota, ...] = (), has_x_fields: bool = False) -> None:
         super().__init__(message, headers=(("retry-after", str(retry_after_seconds)),))
         self.retry_after_seconds = retry_after_seconds
+        self.quotas = quotas
+        """The limits that were reached, for the RateLimit fields."""
+        self.has_x_fields = has_x_fields
+        """``limits.x_fields``: the older X-RateLimit fields are wanted too."""
 
 
 class Unavailable(FluxbaseError):

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
-from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, UnknownRoute
+from fluxbase.kernel.errors import FluxbaseError, Internal, Kind, RateLimited, UnknownRoute
 from fluxbase.kernel.ids import ANON
 from fluxbase.web.auth_errors import AUTH_ERRORS, gotrue_of
 from fluxbase.web.context import Dialect
+from fluxbase.web.rate_limit_fields import fields
 
 if TYPE_CHECKING:
     from fluxbase.kernel.principal import Principal
@@ -156,6 +157,8 @@ def render(
     if dialect in (Dialect.AUTH, Dialect.AUTH_2024):
         status, auth_code = gotrue_of(error, status)
     headers = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in error.headers]
+    if isinstance(error, RateLimited):
+        headers += fields(error.quotas, with_x=error.has_x_fields).items()
     if status == 401 and not any(name == b"www-authenticate" for name, _ in headers):
         headers.append((b"www-authenticate", _challenge(error)))
     if dialect is Dialect.REST:

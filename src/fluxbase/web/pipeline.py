@@ -13,13 +13,14 @@ from fluxbase.web.context import context_of
 from fluxbase.web.disconnect import until_gone
 from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
-from fluxbase.web.middleware.address import AddressLimit, HostAndScheme, TrustedProxy
+from fluxbase.web.middleware.address import HostAndScheme, TrustedProxy
 from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, PlatformEntry, TenantCandidate, credentials_of
 from fluxbase.web.middleware.authorise import Authorise
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
 from fluxbase.web.middleware.normalise import Normalise
+from fluxbase.web.middleware.rate_limits import AddressLimit, PrincipalLimit
 from fluxbase.web.middleware.request_id import RequestId
 from fluxbase.web.middleware.route_match import RouteMatch
 from fluxbase.web.middleware.security_headers import SecurityHeaders
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from fluxbase.config import Config
     from fluxbase.kernel.principal import Principal
-    from fluxbase.limits.gcra import AddressLimiter
+    from fluxbase.limits.limiter import RateLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
     from fluxbase.web.errors import Renderer
@@ -46,7 +47,7 @@ class Parts:
     routes: RouteTable
     registry: TenantRegistry
     authenticator: Authenticator
-    limiter: AddressLimiter
+    limiter: RateLimiter
     access_sink: AccessSink
     credentials: Credentials = credentials_of
     """Where credentials stand in a request."""
@@ -78,13 +79,14 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("Route", lambda app: RouteMatch(app, parts.routes)),
         ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
-        ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, is_enabled=parts.config.limits.enabled)),
+        ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, parts.config.limits)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         (
             "Authenticate",
             lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted, parts.platform),
         ),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
+        ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),
     ]
 
 

@@ -1,8 +1,7 @@
-"""TrustedProxy, HostAndScheme and AddressLimit: where a request comes from, and how often.
+"""TrustedProxy and HostAndScheme: where a request comes from.
 
 TrustedProxy (threat G60): the socket's address, unless the peer is a configured proxy; then the n-th entry of
 X-Forwarded-For from the right. HostAndScheme (threat A8, DNS rebinding): only known host names, https where it is public.
-AddressLimit: before authentication, IPv6 by /64.
 """
 
 from __future__ import annotations
@@ -12,13 +11,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fluxbase.kernel.errors import Forbidden, InvalidInput, RateLimited
+from fluxbase.kernel.errors import Forbidden, InvalidInput
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fluxbase.limits.gcra import AddressLimiter
     from fluxbase.web.context import App, Receive, Scope, Send
 
 
@@ -125,34 +123,3 @@ _LONGEST_HOST = 255
 _PROBES = frozenset({"/health", "/ready"})
 _PATH = "/%:@!$&'()*+,;=-._~"
 """RFC 3986 pchar and the slash: everything else is encoded, so nothing can end the header or change the host."""
-
-
-def limit_key(address: str) -> str:
-    """The address a limit counts: IPv6 by /64, because one user owns all of it."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address.split("%", 1)[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
-
-
-class AddressLimit:
-    """The route's limit, by client address, before any credential is looked at."""
-
-    def __init__(self, app: App, limiter: AddressLimiter, *, is_enabled: bool) -> None:
-        self._app = app
-        self._limiter = limiter
-        self._is_enabled = is_enabled
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._is_enabled and scope["type"] != "lifespan":
-            context = context_of(scope)
-            if context.route is not None:
-                wait = self._limiter.admit(context.route.limit, limit_key(context.address))
-                if wait:
-                    raise RateLimited("Too many requests.", retry_after_seconds=wait)
-        await self._app(scope, receive, send)

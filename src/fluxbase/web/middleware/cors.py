@@ -20,6 +20,7 @@ ALLOWED_HEADERS = (
 )
 EXPOSED_HEADERS = (
     b"Content-Range, Content-Location, Content-Length, ETag, Link, X-Total-Count, X-Request-ID, RateLimit, RateLimit-Policy, "
+    b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
     b"Retry-After, Location, X-Supabase-Api-Version, Preference-Applied, Content-Profile, X-Affected-Count"
 )
 METHODS = b"GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD"
