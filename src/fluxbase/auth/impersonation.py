@@ -73,7 +73,7 @@ class Impersonation:
                 "reason": reason, "ip_address": device.address, "user_agent": device.user_agent,
             }  # fmt: skip
             row = await store.insert_impersonation(tx, tenant.id, begun, self._seconds)
-            details = {"target": target, "type": kind, "reason": reason, "tenant": tenant.id}
+            details: dict[str, object] = {"target": target, "type": kind, "reason": reason, "tenant": tenant.id}
             await self._record(
                 tx,
                 action="auth.impersonation.started",
