@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.mail_server import MAIL_FLOWS, MailServer, mail_server, smtp_env
 from tests.support.server import Server, start_server
 
 TWIN_LIMITS = {
@@ -28,5 +29,20 @@ def server() -> Iterator[Server]:
 def twin() -> Iterator[Server]:
     """A server whose controls a test may remove: pipeline lines by header, SQL objects as superuser. 127.0.0.1 is not counted by address."""
     running = start_server(is_twin=True, env=TWIN_LIMITS)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def post() -> Iterator[MailServer]:
+    """A real mail server."""
+    with mail_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mailing(post: MailServer) -> Iterator[Server]:
+    """A server that mails through it and wants addresses confirmed."""
+    running = start_server(env={**smtp_env(post), **MAIL_FLOWS})
     yield running
     running.stop()

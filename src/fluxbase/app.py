@@ -30,9 +30,13 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.outbound.client import OutboundClient
+from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import rate_limiter, validated_rules
 from fluxbase.parts.platform import platform_service, register_platform
+from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
@@ -131,8 +135,11 @@ class Program(Worker):
         )
         self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
-        self.grants = Grants(self.sessions, self._tenant)
         self.auth = account_parts(self)
+        self.outbound = OutboundClient(config)
+        self.factors = factor_parts(self)
+        self.providers = provider_parts(self)
+        self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
 
@@ -272,19 +279,26 @@ class Program(Worker):
         from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
 
         data = self.config.data
+        schemas, called = self._schemas_of(tenant_id)
         try:
             async with asyncio.timeout(LOAD_SECONDS), self._catalogues(tenant_id, reason="load the schema") as tx:
                 epoch = await read_epoch(tx)
-                raw = await read_catalogue(tx, data.schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
+                raw = await read_catalogue(tx, schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
         except TimeoutError:
             raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
-        return await build_snapshot(*raw, schemas=data.schemas, open_relations=data.open_relations, epoch=epoch)
+        return await build_snapshot(*raw, schemas=schemas, open_relations=data.open_relations, epoch=epoch, called=called)
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
         from fluxbase.db.catalogue import read_documentation
 
         async with self.sessions(tenant, reason="describe the schema") as tx:
-            return await read_documentation(tx, self.config.data.schemas, role)
+            return await read_documentation(tx, self._schemas_of(tenant)[0], role)
+
+    def _schemas_of(self, tenant: TenantId) -> tuple[list[str], str]:
+        """The schemas a tenant is served from, and the name of the first to clients when it has another."""
+        own = self.registry.get(tenant).schema
+        configured = self.config.data.schemas
+        return (configured, "") if own is None else ([own], configured[0])
 
     def routes(self) -> list[Route]:
         """The whole surface, each line with who may call it and how often."""
@@ -299,10 +313,15 @@ class Program(Worker):
 
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
+        control.captcha = captcha_demand(self)
         TenantRoutes(self.tenants, self.platform.tenants_of).register(control)
+        gotrue = register_accounts(self, control)
+        gotrue.external["passkeys"] = self.config.passkeys.enabled
+        register_factors(self, control)
+        register_account_mails(self, control, gotrue)
+        register_providers(self, control, gotrue)
         register_rbac(self, control)
         register_platform(self, control)
-        register_accounts(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -352,7 +371,9 @@ class Program(Worker):
         """End connections and background work."""
         await super().close()
         await self._catalogues.close()
+        await self.factors.hooks.close()
         await self.account_sessions.close()
+        await self.outbound.close()
         self.auth.passwords.close()
 
     async def _hear(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.server import Server, start_server
 from tests.support.tenant import command, make_tenant
 
-ISOLATIONS = ("database", "row")
+ISOLATIONS = ("database", "schema", "row")
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,16 @@ def rows(own_server: Server) -> tuple[TenantHandle, TenantHandle]:
     return tenants
 
 
-@pytest.fixture(params=["databases", "rows"])
+@pytest.fixture(scope="module")
+def schemas(own_server: Server) -> tuple[TenantHandle, TenantHandle]:
+    """Two tenants with a schema each in the shared database, a table of the same name and a canary in it."""
+    tenants = make_tenant(own_server, "epsilon", "schema"), make_tenant(own_server, "zeta", "schema")
+    for tenant in tenants:
+        tenant.sql(f"set role fluxbase_owner; set search_path = {tenant.schema}; {SCHEMA} insert into notes values (1, '{canary(tenant)}')")
+    return tenants
+
+
+@pytest.fixture(params=["databases", "schemas", "rows"])
 def pair(request: pytest.FixtureRequest) -> tuple[TenantHandle, TenantHandle]:
     """Each strength of isolation: the same claims hold for all."""
     return request.getfixturevalue(request.param)
@@ -298,6 +307,47 @@ def test_the_wall_between_rows_stands_again_before_the_statement_ends(rows: tupl
     gamma.sql(f"set role fluxbase_owner; {undo}")
     assert not sees_the_other()
     gamma.sql("drop policy if exists other on notes")
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        "drop policy fluxbase_tenant on notes",
+        "alter policy fluxbase_tenant on notes using (true) with check (true)",
+        "alter policy fluxbase_tenant on notes using ((select auth.tenant_id()) = '{other}'::uuid)",
+        "alter table notes disable row level security",
+    ],
+)
+def test_the_wall_around_a_schema_stands_again(schemas: tuple[TenantHandle, TenantHandle], undo: str) -> None:
+    """The data plane serves a tenant its own schema; SQL of the other one finds the wall. Twin: the policy gone behind the trigger's back."""
+    epsilon, zeta = schemas
+    epsilon.sql(
+        f"set role fluxbase_owner; create or replace function {epsilon.schema}.peep() returns setof text language plpgsql as "
+        f"$$ begin return query execute 'select text from {zeta.schema}.notes'; end $$"
+    )
+
+    def seen() -> str:
+        return epsilon.server.post("/rest/v1/rpc/peep", key=str(epsilon.keys["service_key"])).text
+
+    zeta.sql(f"set role fluxbase_owner; set search_path = {zeta.schema}; {undo.format(other=epsilon.id)}")
+    assert canary(zeta) not in seen()
+    zeta.sql(f"alter event trigger fluxbase_shared_ddl disable; drop policy fluxbase_tenant on {zeta.schema}.notes")
+    try:
+        assert canary(zeta) in seen()
+    finally:
+        zeta.sql("alter event trigger fluxbase_shared_ddl enable always; select fluxbase.keep_all_rows_apart()")
+    assert canary(zeta) not in seen()
+
+
+def test_a_dropped_schema_tenant_leaves_nothing(own_server: Server, schemas: tuple[TenantHandle, TenantHandle]) -> None:
+    """A hard delete removes its schema and keys; the neighbour is served as before."""
+    from tests.support.tenant import command
+
+    theta = make_tenant(own_server, "theta", "schema")
+    assert command(own_server, "delete", "theta", "--hard", "--yes").returncode == 0
+    assert theta.sql(f"select from pg_namespace where nspname = '{theta.schema}'") == []
+    assert theta.sql(f"select from auth.keys where tenant_id = '{theta.id}'") == []
+    assert canary(schemas[0]) in own_server.get("/rest/v1/notes", key=str(schemas[0].keys["anon_key"])).text
 
 
 def test_without_the_trigger_the_wall_can_be_taken_down(rows: tuple[TenantHandle, TenantHandle]) -> None:

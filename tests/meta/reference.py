@@ -41,8 +41,16 @@ def sections() -> list[tuple[str, str, list[tuple[str, FieldInfo]]]]:
     found: dict[str, list[tuple[str, FieldInfo]]] = {}
     for key, field in settings():
         found.setdefault(key.rpartition(".")[0], []).append((key, field))
-    named = [(name, Config.model_fields[name].annotation.__doc__ or "", rows) for name, rows in found.items() if name]  # type: ignore[union-attr]
+    named = [(name, section_of(name).__doc__ or "", rows) for name, rows in found.items() if name]
     return [*named, ("", "Settings without a section.", found[""])]
+
+
+def section_of(name: str) -> type[Any]:
+    """The class of a section, which may stand in another one."""
+    found: Any = Config
+    for part in name.split("."):
+        found = found.model_fields[part].annotation
+    return found
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -114,10 +122,11 @@ def example_file() -> str:
     """fluxbase.example.yaml: every setting at its default, secrets commented out."""
     lines = ["# Every setting at its default; written by `make docs`. Copy what you change to fluxbase.yaml.", ""]
     for name, _, rows in sections():
+        depth = name.count(".")
         if name:
-            lines.append(f"{name}:")
+            lines.append(f"{'  ' * depth}{name.rpartition('.')[2]}:")
         for key, field in rows:
-            indent = "  " if name else ""
+            indent = "  " * (depth + 1) if name else ""
             leaf = key.rpartition(".")[2]
             value = field.get_default(call_default_factory=True)
             shown = (
@@ -250,6 +259,7 @@ def permission_page() -> str:
 ACCESS_WORDS = {
     Access.PUBLIC: "everybody; a credential is not even read",
     Access.ENTRY: "everybody; `apikey` says of which tenant, `Authorization` is not read",
+    Access.PENDING: "a signed-in user, also one whose session still owes a second factor",
     Access.OPTIONAL: "everybody; a credential decides the role, none is `anon`, a bad one is 401",
     Access.CREDENTIAL: "any credential, the anon key too",
     Access.USER: "a signed-in user",

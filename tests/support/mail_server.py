@@ -26,6 +26,16 @@ from cryptography.x509.oid import NameOID
 from tests.support.server import free_port
 
 WAIT_SECONDS = 20.0
+SITE = "https://app.example/"
+WELCOME = "https://app.example/welcome?from=mail"
+APP = "myapp://callback"
+MAIL_FLOWS = {
+    "FLUXBASE_AUTH_SITE_URL": SITE,
+    "FLUXBASE_AUTH_REDIRECT_URLS": f"{WELCOME},{APP}",
+    "FLUXBASE_AUTH_REQUIRE_EMAIL_VERIFICATION": "true",
+    "FLUXBASE_AUTH_MAIL_INTERVAL_SECONDS": "0",
+}
+"""Settings of a server whose mailed flows are tested."""
 
 
 @dataclass

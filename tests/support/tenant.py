@@ -31,6 +31,11 @@ class TenantHandle:
         """The name of its database."""
         return str(self.keys["db_name"])
 
+    @property
+    def schema(self) -> str:
+        """The schema that holds its tables."""
+        return "t_" + self.id.replace("-", "") if self.keys["isolation"] == "schema" else "public"
+
     def sql(self, text: str, *, user: str | None = None, password: str | None = None) -> list[tuple[Any, ...]]:
         """Run SQL in its database, as superuser unless a login is named."""
         return cluster_sql(self.server, self.database, text, user=user, password=password)

@@ -7,7 +7,7 @@ same queries. That an account is locked or banned is told only with the right pa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store, user_store
@@ -16,7 +16,7 @@ from fluxbase.kernel.errors import AuthError
 if TYPE_CHECKING:
     from fluxbase.auth.gate import SignInGate
     from fluxbase.auth.passwords import Passwords
-    from fluxbase.auth.ports import AccountMails, AuditRecorder, ReauthenticationCheck, SystemSessions, SystemTx
+    from fluxbase.auth.ports import AccountHooks, AccountMails, AuditRecorder, ReauthenticationCheck, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired, Session, User
     from fluxbase.config.auth import Auth
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fluxbase.tenancy.registry import Tenant
 
 _EMAIL = re.compile(r"[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,64}@[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,190}")
+_TOLD = ("email", "user_metadata", "is_anonymous")
+"""What the hook of sign-up is told of a new account."""
 LONGEST_PASSWORD = 4096
 """Read at all, before it is judged: hashing is not for megabytes."""
 
@@ -66,6 +68,7 @@ class Accounts:
         self._record = record
         self.mails: AccountMails | None = None
         self.check_nonce: ReauthenticationCheck | None = None
+        self.hooks: AccountHooks | None = None
 
     async def sign_up(self, tenant: Tenant, new: NewAccount, device: Device) -> User | IssuedSession | SecondFactorRequired:
         """A new account and its first session; only the user where the address must be confirmed first.
@@ -92,7 +95,7 @@ class Accounts:
                 return await self._taken(tx, tenant, email, new)
             if needs_confirmation:
                 await self._mailer().confirm(tx, tenant, user, redirect_to=new.redirect_to, code_challenge=new.code_challenge)
-                return user
+                return replace(user, confirmation_sent_at=user.updated_at)
             return await self._gate.admit(tx, tenant, user, method="password", device=device)
 
     async def _sign_up_nobody(self, tenant: Tenant, new: NewAccount, device: Device) -> IssuedSession | SecondFactorRequired:
@@ -105,13 +108,18 @@ class Accounts:
             return await self._gate.admit(tx, tenant, user, method="anonymous", device=device)
 
     async def _create(self, tx: SystemTx, tenant: Tenant, values: dict[str, Any]) -> User | None:
+        if self.hooks is not None:
+            await self.hooks.before_sign_up(tenant, {name: value for name, value in values.items() if name in _TOLD})
         user_id = await user_store.insert_user(tx, tenant.id, values)
         if user_id is None:
             return None
         if values.get("email"):
             await user_store.put_email_identity(tx, tenant.id, user_id, values["email"], is_verified=bool(values.get("is_confirmed")))
+        made = await user_store.select_user(tx, tenant.id, user_id)
+        if self.hooks is not None and made is not None:
+            self.hooks.after_sign_up(tenant, made)
         await self._record(tx, action="auth.user.created", actor=f"user:{user_id}", resource=f"user:{user_id}", details={"by": "sign-up"})
-        return await user_store.select_user(tx, tenant.id, user_id)
+        return made
 
     async def _taken(self, tx: SystemTx, tenant: Tenant, email: str, new: NewAccount) -> User:
         known = await user_store.select_user_by_email(tx, tenant.id, email)
@@ -159,9 +167,10 @@ class Accounts:
     async def current(self, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
         """The user of a verified token. Raises AuthError ``session_not_found`` or ``user_not_found``."""
         async with self._transactions(tenant, reason="read the caller's account") as tx:
-            return await self._current(tx, tenant, principal)
+            return await self.read_current(tx, tenant, principal)
 
-    async def _current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
+    async def read_current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
+        """The same in the caller's transaction."""
         if principal.user_id is None or not is_uuid(principal.user_id):
             raise AuthError("User from sub claim in JWT does not exist", code="user_not_found")
         session = principal.session_id if principal.session_id is not None and is_uuid(principal.session_id) else None
@@ -212,6 +221,17 @@ class Accounts:
         if not await self._passwords.verify(user.password_hash, change.current_password):
             raise AuthError("Current password is wrong.", code="current_password_invalid")
         return True
+
+    async def require_password(self, tenant: Tenant, user: User, password: str) -> None:
+        """The account's own password, counted like one at sign-in. Raises AuthError ``invalid_credentials`` or ``account_locked``."""
+        if len(password) > LONGEST_PASSWORD or not await self._passwords.verify(user.password_hash, password):
+            async with self._transactions(tenant, reason="wrong password") as tx:
+                await user_store.count_failure(
+                    tx, tenant.id, user.email or "", lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
+                )
+            raise AuthError("The password is wrong.", code="current_password_invalid")
+        if user.is_locked:
+            raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")
 
     async def require_fresh(self, tx: SystemTx, tenant: Tenant, user: User, session: Session | None, nonce: str | None = None) -> None:
         """Step-up: the session's user proved himself in the last ``step_up_seconds``, or shows the nonce mailed to him.
@@ -307,7 +327,6 @@ def is_uuid(text: str) -> bool:
 def _somebody(known: User, email: str, new: NewAccount) -> User:
     """What sign-up answers for a taken address: like a new account, with nothing of the real one in it."""
     import uuid
-    from dataclasses import replace
     from datetime import UTC, datetime
 
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")

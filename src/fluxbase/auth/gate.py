@@ -1,6 +1,6 @@
 """The one way by which any sign-in becomes a session: password, code, link, provider, passkey all end here.
 
-Decides in this order: banned, address confirmed where that is required, hooks, second factor, session. A way that left one
+Decides in this order: banned, address confirmed where that is required, second factor, hooks, session. A way that left one
 of them out would be the way attackers take (threats B9, B20, B26), so nobody else calls ``Sessions.begin``.
 """
 
@@ -15,7 +15,7 @@ from fluxbase.kernel.errors import AuthError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fluxbase.auth.ports import FactorCheck, SignInHook, SystemTx
+    from fluxbase.auth.ports import AccountHooks, FactorCheck, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, User
     from fluxbase.config.auth import Auth
@@ -28,11 +28,11 @@ CONFIRMING = frozenset({"otp", "magiclink", "recovery", "invite", "email/signup"
 class SignInGate:
     """Admits a user whose first proof holds."""
 
-    def __init__(self, sessions: Sessions, settings: Auth, factors: FactorCheck | None = None, hooks: Sequence[SignInHook] = ()) -> None:
+    def __init__(self, sessions: Sessions, settings: Auth, factors: FactorCheck | None = None, hooks: AccountHooks | None = None) -> None:
         self._sessions = sessions
         self._settings = settings
         self.factors = factors
-        self.hooks: list[SignInHook] = list(hooks)
+        self.hooks = hooks
 
     async def admit(
         self, tx: SystemTx, tenant: Tenant, user: User, *, method: str, device: Device, aal: str = "aal1",
@@ -50,14 +50,17 @@ class SignInGate:
             raise AuthError("Email not confirmed", code="email_not_confirmed", details={"requires_email_verification": True})
         if user.banned_until is not None:
             await self._sessions.forget_ban(tx, tenant, user)
-        for hook in self.hooks:
-            await hook(tx, tenant, user, method=method, device=device)
         if aal == "aal1" and self.factors is not None:
             asked = await self.factors.required(tx, tenant, user, method=method, device=device, aal=aal)
             if asked is not None:
                 return asked
+        if self.hooks is not None:
+            await self.hooks.before_sign_in(tenant, user, method=method, device=device)
         amr = [*earlier, {"method": method, "timestamp": int(time.time())}]
-        return await self._sessions.begin(tx, tenant, user, amr=amr, aal=aal, factor_ids=factor_ids, device=device)
+        issued = await self._sessions.begin(tx, tenant, user, amr=amr, aal=aal, factor_ids=factor_ids, device=device)
+        if self.hooks is not None:
+            self.hooks.after_sign_in(tenant, user, method=method, device=device)
+        return issued
 
     def _is_unconfirmed(self, user: User, method: str) -> bool:
         return (

@@ -51,6 +51,22 @@ class AuditRecorder(Protocol):
         ...
 
 
+class HttpPost(Protocol):
+    """One POST to a server that the administrator named, through the guard of ``outbound``."""
+
+    async def __call__(self, url: str, content: bytes, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
+        """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class CallFunction(Protocol):
+    """Calls a function of the tenant's database with one JSON argument, as its ``service_role``."""
+
+    async def __call__(self, tenant: Tenant, schema: str, function: str, argument: bytes, *, timeout_seconds: float) -> bytes | None:
+        """The JSON it returns; None for SQL NULL. Raises FluxbaseError."""
+        ...
+
+
 class IssuedKeys(Protocol):
     """Looks up keys that users and administrators made (``auth/api_keys.py``)."""
 
@@ -67,11 +83,31 @@ class FactorCheck(Protocol):
         ...
 
 
-class SignInHook(Protocol):
-    """Runs before a session begins; may refuse by raising AuthError."""
+class FactorDebt(Protocol):
+    """Whether a session still owes a second factor; then its tokens open nothing else."""
 
-    async def __call__(self, tx: Any, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
-        """Called in the transaction of the sign-in."""
+    def is_pending(self, tenant: Tenant, user: User, session: Session) -> bool:
+        """Asked for every token that is signed."""
+        ...
+
+
+class AccountHooks(Protocol):
+    """The application's own code in sign-up and sign-in (``auth/hooks``)."""
+
+    async def before_sign_up(self, tenant: Tenant, account: dict[str, Any]) -> None:
+        """Raises AuthError: then no account is made."""
+        ...
+
+    def after_sign_up(self, tenant: Tenant, user: User) -> None:
+        """Told; never raises."""
+        ...
+
+    async def before_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
+        """Raises AuthError: then no session begins."""
+        ...
+
+    def after_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
+        """Told; never raises."""
         ...
 
 
@@ -104,4 +140,14 @@ class ReauthenticationCheck(Protocol):
 
     async def __call__(self, tx: Any, tenant: Tenant, user: User, nonce: str) -> bool:
         """True once."""
+        ...
+
+
+class MailLetters(Protocol):
+    """Puts a mail into the queue, in the caller's transaction (``mail/queue.py``)."""
+
+    async def __call__(
+        self, tx: Any, tenant: Tenant, template: str, recipient: str, values: dict[str, object], lives_seconds: float, *, is_decoy: bool
+    ) -> None:
+        """``is_decoy``: written like any other and never sent."""
         ...

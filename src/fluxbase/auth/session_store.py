@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from fluxbase.auth.user_store import FACTORS
 from fluxbase.auth.users import Session, User, session_of, user_of
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from fluxbase.kernel.ids import SessionId, TenantId, UserId
 
 _SESSION = "(to_jsonb(s) || jsonb_build_object('address', host(s.address)))::text"
-_USER = """(to_jsonb(u) || jsonb_build_object('is_banned', u.banned_until > now(), 'is_locked', u.locked_until > now(),
+_USER = f"""(to_jsonb(u) || jsonb_build_object('is_banned', u.banned_until > now(), 'is_locked', u.locked_until > now(),
+             'factors', {FACTORS},
              'identities', (select jsonb_agg(i order by i.created_at, i.id) from auth.identities i
-                             where i.tenant_id = u.tenant_id and i.user_id = u.id)))::text"""
+                             where i.tenant_id = u.tenant_id and i.user_id = u.id)))::text"""  # noqa: S608 - constant columns
 
 
 async def insert_session(
@@ -106,6 +108,31 @@ async def select_current(tx: SystemTx, tenant: TenantId, user: UserId, session: 
     if not rows:
         return None
     return user_of(orjson.loads(rows[0][0])), session_of(orjson.loads(rows[0][1])) if rows[0][1] else None
+
+
+async def raise_session(
+    tx: SystemTx, tenant: TenantId, user: UserId, session: SessionId, proof: dict[str, Any], factor_ids: Sequence[str], *,
+    token_hash: bytes,
+) -> Session | None:  # fmt: skip
+    """A live session shows a second factor and rests on it: level aal2, one new refresh token instead of those not used yet."""
+    rows = await tx.fetch(
+        """with s as (
+             update auth.sessions s set aal = 'aal2', authenticated_at = now(),
+                    amr = (select coalesce(jsonb_agg(e), '[]') from jsonb_array_elements(s.amr) e
+                            where e ->> 'method' <> $4::text::jsonb ->> 'method') || $4::text::jsonb,
+                    factor_ids = $5::text[]::uuid[]
+              where s.tenant_id = $1::text::uuid and s.user_id = $2::text::uuid and s.id = $3::text::uuid
+                and s.ended_at is null and s.expires_at > now() returning s.*),
+           gone as (delete from auth.refresh_tokens t using s where t.session_id = s.id and t.used_at is null),
+           t as (
+             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
+             select decode($6::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
+           select """  # noqa: S608 - constant columns
+        + _SESSION
+        + " from s",
+        tenant, user, session, orjson.dumps(proof).decode(), list(factor_ids), token_hash.hex(),
+    )  # fmt: skip
+    return session_of(orjson.loads(rows[0][0])) if rows else None
 
 
 async def list_sessions(tx: SystemTx, tenant: TenantId, user: UserId) -> list[Session]:

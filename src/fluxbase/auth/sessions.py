@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fluxbase.auth.minter import TokenMinter
-    from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
+    from fluxbase.auth.ports import AuditRecorder, ClaimsHook, FactorDebt, SystemSessions, SystemTx
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import SessionId, UserId
     from fluxbase.tenancy.registry import Tenant
@@ -43,6 +43,8 @@ class Sessions:
         self._record = record
         self._family_key = derive("refresh-token")
         self._prefix_of = prefix_of
+        self.policy: FactorDebt | None = None
+        self.claims_hook: ClaimsHook | None = None
 
     async def begin(
         self, tx: SystemTx, tenant: Tenant, user: User, *, amr: Sequence[dict[str, Any]], aal: str = "aal1",
@@ -57,6 +59,19 @@ class Sessions:
             lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
         )  # fmt: skip
         return await self._issued(tenant, user, session, refresh)
+
+    async def raise_level(
+        self, tx: SystemTx, tenant: Tenant, user: User, session: SessionId, *, proof: dict[str, Any], factor_ids: Sequence[str]
+    ) -> IssuedSession | None:
+        """The session has shown a second factor: aal2, with new tokens. None when it has ended."""
+        refresh = format_opaque(REFRESH, tenant.locator, secrets.token_bytes(32))
+        raised = await session_store.raise_session(tx, tenant.id, user.id, session, proof, factor_ids, token_hash=_hash(refresh))
+        return None if raised is None else await self._issued(tenant, user, raised, refresh)
+
+    @property
+    def longest_token_seconds(self) -> int:
+        """For how long an access token may still be about."""
+        return self._settings.access_token_seconds + self._settings.leeway_seconds
 
     async def refresh(self, tenant: Tenant, raw_token: str, device: Device) -> IssuedSession:
         """The next pair of tokens. Raises AuthError: ``refresh_token_not_found``, ``refresh_token_already_used``, ``session_expired``,
@@ -122,9 +137,8 @@ class Sessions:
         await session_store.allow_user(tx, user.id, prefix=self._prefix_of(tenant))
 
     async def _end(self, tx: SystemTx, tenant: Tenant, user: UserId, reason: str, **which: SessionId) -> int:
-        seconds = self._settings.access_token_seconds + self._settings.leeway_seconds
         return await session_store.end_sessions(
-            tx, tenant.id, user, reason=reason, prefix=self._prefix_of(tenant), deny_seconds=seconds, **which
+            tx, tenant.id, user, reason=reason, prefix=self._prefix_of(tenant), deny_seconds=self.longest_token_seconds, **which
         )
 
     def _child(self, tenant: Tenant, raw_token: str) -> str:
@@ -133,9 +147,12 @@ class Sessions:
 
     async def _issued(self, tenant: Tenant, user: User, session: Session, refresh: str) -> IssuedSession:
         now = int(time.time())
-        token = await self._minter.access_token(
-            tenant.id, user.id, user.role, session.id, user.email or "", claims_of(user, session), now=now
-        )
+        claims = claims_of(user, session)
+        if self.policy is not None and self.policy.is_pending(tenant, user, session):
+            claims["factor_required"] = True
+        if self.claims_hook is not None:
+            claims = await self.claims_hook(tenant, user, session, claims)
+        token = await self._minter.access_token(tenant.id, user.id, user.role, session.id, user.email or "", claims, now=now)
         seconds = self._settings.access_token_seconds
         return IssuedSession(user, session, token, refresh, seconds, now + seconds)
 
@@ -148,6 +165,7 @@ def claims_of(user: User, session: Session) -> dict[str, object]:
         "user_metadata": user.user_metadata,
         "aal": session.aal,
         "amr": list(session.amr),
+        **({"factor_ids": list(session.factor_ids)} if session.factor_ids else {}),
         "is_anonymous": user.is_anonymous,
     }
 

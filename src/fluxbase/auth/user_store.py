@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import SystemTx
     from fluxbase.kernel.ids import TenantId, UserId
 
-USER = """
+FACTORS = """(select jsonb_agg(jsonb_build_object('id', f.id, 'factor_type', f.factor_type, 'status', f.status,
+            'friendly_name', f.friendly_name, 'created_at', f.created_at, 'updated_at', f.updated_at,
+            'last_challenged_at', f.last_challenged_at) order by f.created_at, f.id)
+            from auth.factors f where f.tenant_id = u.tenant_id and f.user_id = u.id)"""
+USER = f"""
 select (to_jsonb(u) || jsonb_build_object(
-          'is_banned', u.banned_until > now(), 'is_locked', u.locked_until > now(),
+          'is_banned', u.banned_until > now(), 'is_locked', u.locked_until > now(), 'factors', {FACTORS},
           'identities', (select jsonb_agg(i order by i.created_at, i.id) from auth.identities i
                           where i.tenant_id = u.tenant_id and i.user_id = u.id)))::text
-  from auth.users u where u.tenant_id = $1::text::uuid and """
+  from auth.users u where u.tenant_id = $1::text::uuid and """  # noqa: S608 - constant columns
 NORMALISED = "lower(normalize($2::text, nfkc))"
 
 
@@ -183,3 +187,10 @@ async def delete_user(tx: SystemTx, tenant: TenantId, user: UserId, *, is_soft: 
 
 def _first(rows: list[tuple[Any, ...]]) -> User | None:
     return user_of(orjson.loads(rows[0][0])) if rows else None
+
+
+async def move_epoch(tx: SystemTx, tenant: TenantId, user: UserId) -> None:
+    """What began before now (a sign-in under way) ends in nothing."""
+    await tx.fetch(
+        "update auth.users set epoch = epoch + 1 where tenant_id = $1::text::uuid and id = $2::text::uuid returning id", tenant, user
+    )

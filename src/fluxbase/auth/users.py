@@ -8,6 +8,8 @@ from typing import Any
 
 from fluxbase.kernel.ids import SessionId, TenantId, UserId
 
+SECOND_FACTORS = frozenset({"totp", "webauthn"})
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -15,6 +17,8 @@ class Device:
 
     address: str = ""
     user_agent: str = ""
+    steps_in_session: bool = False
+    """Its program shows a second factor inside a session (GoTrue's clients), not with a ticket before one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,13 @@ class User:
     deleted_at: str | None
     epoch: int
     identities: tuple[Identity, ...] = ()
+    factors: tuple[dict[str, Any], ...] = ()
+    """Second factors, also those that wait for their first code; nothing secret."""
+
+    @property
+    def has_second_factor(self) -> bool:
+        """Whether one was confirmed. Recovery codes stand in for one and are none."""
+        return any(each["status"] == "verified" and each["factor_type"] in SECOND_FACTORS for each in self.factors)
 
     @property
     def has_password(self) -> bool:
@@ -146,6 +157,7 @@ def user_of(row: dict[str, Any]) -> User:
         deleted_at=utc(row["deleted_at"]),
         epoch=row["epoch"],
         identities=tuple(_identity_of(each) for each in row["identities"] or ()),
+        factors=tuple(_factor_of(each) for each in row.get("factors") or ()),
     )
 
 
@@ -154,6 +166,10 @@ def _identity_of(row: dict[str, Any]) -> Identity:
         row["id"], row["user_id"], row["provider"], row["issuer"], row["subject"], row["identity_data"], row["email"],
         utc(row["last_sign_in_at"]), utc(row["created_at"]) or "", utc(row["updated_at"]) or "",
     )  # fmt: skip
+
+
+def _factor_of(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, **{name: utc(row[name]) for name in ("created_at", "updated_at", "last_challenged_at")}}
 
 
 def session_of(row: dict[str, Any]) -> Session:

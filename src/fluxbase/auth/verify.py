@@ -30,7 +30,7 @@ from fluxbase.crypto.jwt import (
 from fluxbase.crypto.opaque import PREFIXES, PUBLISHABLE, parse_opaque
 from fluxbase.kernel.errors import Revoked, Unauthenticated
 from fluxbase.kernel.ids import ANON, SERVICE_ROLE, RoleName, SessionId, UserId
-from fluxbase.kernel.principal import CredentialKind, Principal
+from fluxbase.kernel.principal import CredentialKind, Principal, factor_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,12 +169,13 @@ class Verifier:
             role=self.rules.database_role(app_role),
             credential=CredentialKind.ACCESS_TOKEN,
             claims_json=claims_text(claims),
-            deny_keys=(*deny, f"user:{subject}", *((revocable,) if revocable else ())),
+            deny_keys=(*deny, f"user:{subject}", *((revocable,) if revocable else ()), *factor_keys(_factors_claim(claims))),
             user_id=UserId(subject),
             session_id=SessionId(session) if session else None,
             impersonated_by=_text_claim(claims, "impersonated_by") if "impersonated_by" in claims else None,
             credential_id=token_id,
             expires_at=expires_at,
+            is_pending=bool(claims.get("factor_required")),
         )
 
     def _foreign(self, tenant: TenantId, claims: dict[str, Any], now: float) -> Principal:
@@ -258,6 +259,14 @@ def _text_claim(claims: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_NAME_LENGTH:
         refuse(f"The JWT '{name}' claim must be a string", "PGRST303")
     return value
+
+
+def _factors_claim(claims: Mapping[str, object]) -> list[str]:
+    """What a session of level aal2 rests on."""
+    value = claims.get("factor_ids", [])
+    if not _is_text_list(value):
+        refuse("The JWT 'factor_ids' claim must be an array of strings", "PGRST303")
+    return cast("list[str]", value)
 
 
 def _refuse_key() -> NoReturn:

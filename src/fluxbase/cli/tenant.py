@@ -29,7 +29,7 @@ def create(
     slug: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens; a letter first.")],
     name: Annotated[str, typer.Option(help="The name people read.")] = "",
     host: Annotated[list[str] | None, typer.Option(help="A host name it answers at (repeatable).")] = None,
-    isolation: Annotated[str, typer.Option(help="database: one of its own; row: rows of a shared one.")] = "database",
+    isolation: Annotated[str, typer.Option(help="database: one of its own; schema or row: of a shared one.")] = "database",
     data: Data = None,
     is_json: Json = False,
 ) -> None:

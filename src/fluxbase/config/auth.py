@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fluxbase.config.section import Section
 from fluxbase.kernel.secret import Secret
+
+_SCRIPTING = r"(?:javascript|data|vbscript|file|blob|about):"
 
 
 class Auth(Section):
@@ -47,3 +50,26 @@ class Auth(Section):
     hash_queue: int = Field(default=1000, ge=1, description="Sign-ins that may wait for them; further ones are told to come back.")
     lock_after_failures: int = Field(default=5, ge=1, description="Wrong passwords in a row that lock an account.")
     lock_seconds: int = Field(default=900, ge=1, description="How long it is locked.")
+    site_url: str = Field(default="", description="Your application: where a mailed link ends when nothing else was asked for.")
+    redirect_urls: list[str] = Field(
+        default=[], description="Where a mailed link may end, each URL exactly as the app sends it; auth.site_url always may."
+    )
+    magic_link_enabled: bool = Field(default=True, description="Sign-in with a mailed link or code.")
+    magic_link_seconds: int = Field(default=900, ge=60, le=86_400, description="Life of a mailed sign-in.")
+    recovery_seconds: int = Field(default=3600, ge=60, le=86_400, description="Life of a mailed password reset.")
+    confirmation_seconds: int = Field(default=86_400, ge=60, le=604_800, description="Life of a mailed confirmation of an address.")
+    invitation_seconds: int = Field(default=604_800, ge=60, le=2_592_000, description="Life of a mailed invitation.")
+    reauthentication_seconds: int = Field(default=300, ge=30, le=3600, description="Life of the code before a sensitive change.")
+    code_attempts: int = Field(default=3, ge=1, le=10, description="Wrong entries of a six-digit code; then it is dead.")
+    mail_interval_seconds: int = Field(default=60, ge=0, le=3600, description="Pause between two mails of a kind to one address.")
+
+    @field_validator("site_url", "redirect_urls")
+    @classmethod
+    def _exact(cls, value: str | list[str]) -> str | list[str]:
+        for item in [value] if isinstance(value, str) else value:
+            is_url = re.fullmatch(r"[a-z][a-z0-9+.-]*:[^\s#*\\]+", item) and not re.match(
+                r"(?:javascript|data|vbscript|file|blob|about):", item
+            )
+            if item and not is_url:
+                raise ValueError("must be an absolute URL without fragment and wildcard, exactly as the app sends it")
+        return value

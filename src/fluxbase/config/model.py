@@ -21,10 +21,13 @@ from pydantic import (
 )
 
 from fluxbase.config.auth import Auth
+from fluxbase.config.factors import Captcha, Hooks, Mfa, Passkeys
 from fluxbase.config.limits import Limits
 from fluxbase.config.mail import Mail
+from fluxbase.config.oauth import OAuth
 from fluxbase.config.outbound import Outbound
 from fluxbase.config.rbac import Rbac
+from fluxbase.config.saml import Saml
 from fluxbase.config.section import Section
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
@@ -216,12 +219,18 @@ class Config(Section):
     database: Database = Database()
     data: Data = Data()
     auth: Auth = Auth()
+    mfa: Mfa = Mfa()
+    passkeys: Passkeys = Passkeys()
+    captcha: Captcha = Captcha()
+    hooks: Hooks = Hooks()
     rbac: Rbac = Rbac()
     mail: Mail = Mail()
     tenants: Tenants = Tenants()
     external: External = External()
     limits: Limits = Limits()
     outbound: Outbound = Outbound()
+    oauth: OAuth = OAuth()
+    saml: Saml = Saml()
     metrics: Metrics = Metrics()
     log: Log = Log()
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")

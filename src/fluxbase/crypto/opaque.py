@@ -24,6 +24,8 @@ TEST = "fb_test_"
 PREFIXES = (PUBLISHABLE, SECRET, LIVE, TEST)
 """Of keys; a refresh token looks the same but is no credential of a request."""
 REFRESH = "fb_rt_"
+ONE_TIME = "fb_ot_"
+"""Mailed: the token of a link."""
 _LOCATOR_LENGTH = 9  # 48 bits
 _SECRET_LENGTH = 43  # 256 bits
 _CHECKSUM_LENGTH = 6  # 32 bits

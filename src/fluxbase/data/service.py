@@ -103,7 +103,7 @@ class DataService:
         work = Work(self._engine, principal, request, snapshot, schema, prefer, epoch)
         reply = await (self._call(work) if request.is_rpc else self._table(work))
         if request.schema is not None or len(snapshot.schemas) > 1:
-            reply.headers.append((b"content-profile", schema.encode()))
+            reply.headers.append((b"content-profile", (request.schema or schema).encode()))
         return reply
 
     @staticmethod
@@ -131,13 +131,14 @@ class DataService:
         """The exposed schema that is meant; None is the default one. Raises PGRST106."""
         if wanted is None:
             return snapshot.schemas[0]
-        if wanted not in snapshot.schemas:
+        found = snapshot.schema_named(wanted)
+        if found is None:
             raise NotAcceptable(
                 f"Invalid schema: {wanted[:100]}",
                 pgrst="PGRST106",
                 hint=f"Only the following schemas are exposed: {', '.join(snapshot.schemas)}",
             )
-        return wanted
+        return found
 
 
 def _seen_by(principal: Principal, snapshot: Snapshot) -> Snapshot:

@@ -144,6 +144,12 @@ class Snapshot:
     to_target: dict[int, list[ForeignKey]] = field(default_factory=dict[int, list[ForeignKey]])
     plans: dict[Any, Any] = field(default_factory=dict[Any, Any])
     """Compiled shapes; they live and die with the snapshot they were planned on."""
+    called: str = ""
+    """The name by which clients know the first schema, where a tenant has one of its own in a shared database."""
+
+    def schema_named(self, name: str) -> str | None:
+        """The exposed schema a client means."""
+        return name if name in self.schemas else self.schemas[0] if self.called and name == self.called else None
 
 
 class EveryRole(Mapping[str, Privileges]):
@@ -188,6 +194,7 @@ def parse_snapshot(
     is_managed: bool = True,
     require_rls: bool = True,
     are_roles_known: bool = True,
+    called: str = "",
 ) -> Snapshot:
     """Build a snapshot of the catalogue's two answers, leaving out what is not protected.
 
@@ -218,7 +225,7 @@ def parse_snapshot(
     fingerprint = hashlib.sha256(raw + related).hexdigest()
     snapshot = Snapshot(
         epoch, fingerprint, exposed, relations, by_oid, functions, found.types, found.computed, from_source=found.from_source,
-        to_target=found.to_target, geojson_schema=data["geojson"],
+        to_target=found.to_target, geojson_schema=data["geojson"], called=called,
     )  # fmt: skip
     for schema, name, oid, media, is_binary in data["handlers"]:
         target = by_oid.get(oid)

@@ -33,7 +33,10 @@ SYSTEM_USER = "fluxbase"
 PORT = 5432
 MIN_FREE_BYTES = 128 * 1024 * 1024
 START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+RECOVERY_SECONDS = 1800.0
+"""Longest replay of the log after a crash: PostgreSQL works then, and giving up would only begin it again."""
+STOP_SECONDS = 60.0
+"""A fast shutdown writes what is in memory first: tens of thousands of tables take half a minute."""
 
 SETTINGS = {
     "listen_addresses": "",
@@ -320,7 +323,8 @@ class Cluster:
             except psycopg.OperationalError as error:
                 if self._process is not None and self._process.poll() is not None and self._running_pid() is None:
                     raise ClusterError(f"PostgreSQL ended at once: {self._last_log_line()}") from None
-                if time.monotonic() > ends_at:
+                is_recovering = "starting up" in str(error)
+                if time.monotonic() > ends_at + (RECOVERY_SECONDS if is_recovering else 0):
                     raise ClusterError(
                         f"PostgreSQL does not answer ({str(error).splitlines()[0][:160]}); see {self.data_dir}/log/postgres.log"
                     ) from None

@@ -10,14 +10,15 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from fluxbase.db.raised import raised_error
-from fluxbase.kernel.errors import Conflict, DatabaseError, DeadlineExceeded, FluxbaseError, Revoked, StalePlan, Unavailable
+from fluxbase.kernel.errors import Conflict, DatabaseError, DeadlineExceeded, FluxbaseError, Forbidden, Revoked, StalePlan, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STALE_CLAIMS = "FB004"
-OWN_SQLSTATES = frozenset({"FB001", "FB002", "FB003", STALE_CLAIMS})
-"""Raised by ``fluxbase.admit``: denied, schema moved, frozen, claims outdated."""
+FACTOR_REMOVED = "FB005"
+OWN_SQLSTATES = frozenset({"FB001", "FB002", "FB003", STALE_CLAIMS, FACTOR_REMOVED, "FB006"})
+"""Raised by ``fluxbase.admit``: denied, schema moved, frozen, claims outdated, factor removed, another factor needed."""
 _SHOWN_CLASSES = frozenset({"0A", "0L", "0P", "21", "22", "23", "25", "28", "2D", "38", "39", "3B", "40", "42", "44", "54", "55", "P0"})
 _CONFLICTS = frozenset({"23505", "23503", "23P01"})
 _CONSTANT = "The database could not do this."
@@ -70,6 +71,8 @@ def translate(
             return Unavailable("This tenant is frozen.", code="frozen")
         case "FB004":  # after several renewals
             return Unavailable("What you may do is being changed. Try again.", code="stale_claims")
+        case "FB005" | "FB006":
+            return Forbidden("Show your second factor first.", code="insufficient_aal")
         case "57014":
             return DeadlineExceeded("canceling statement due to statement timeout", sqlstate=sqlstate, code="statement_timeout")
         case "PGRST":

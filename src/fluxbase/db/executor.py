@@ -10,9 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
-from fluxbase.db.errors import OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate
+from fluxbase.db.errors import FACTOR_REMOVED, OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate
 from fluxbase.db.settings import Mode, RequestSettings, isolation_statement
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
+from fluxbase.kernel.principal import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -103,6 +104,9 @@ class Executor:
                 # Nothing ran: our statements had been deallocated, or a role was left behind (that connection is closed).
                 if error.sqlstate == STALE_CLAIMS and error.index == 0 and self._renew is not None and renewals < MOST_RENEWALS:
                     principal, renewals = await self._renew(principal), renewals + 1
+                    continue
+                if error.sqlstate == FACTOR_REMOVED and error.index == 0:
+                    principal = lowered(principal)  # has no such deny key any more, so this happens once
                     continue
                 is_leftover = self._is_leftover(error)
                 if is_last and is_leftover:

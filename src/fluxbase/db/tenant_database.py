@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, login_name, migration_files, provision, with_database
 from fluxbase.db.user_migrations import apply_pending
@@ -72,8 +72,11 @@ class TenantDatabases:
                 with psycopg.connect(with_database(self.admin_conninfo, database)) as shared:
                     shared.execute((files("fluxbase") / "sql" / "tenants" / "rows.sql").read_bytes())
 
-    def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
-        """Whose it is, and who may connect."""
+    def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool, schema: str | None = None) -> None:
+        """Whose it is, and who may connect; a schema of its own in a shared database."""
+        if schema is not None:
+            with psycopg.connect(with_database(self.admin_conninfo, database)) as connection:
+                connection.execute("select fluxbase.make_tenant_schema(%s, %s)", (schema, tenant))
         identify(self.admin_conninfo, database, None if is_shared else tenant, self._roles(is_shared=is_shared))
 
     def link(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
@@ -81,11 +84,16 @@ class TenantDatabases:
         if not is_shared:
             link(self.admin_conninfo, self.main, database, tenant, self.login_secret(fdw_login_name(tenant)))
 
-    def migrate(self, database: DatabaseName) -> int:
-        """The user's own migrations; how many were applied."""
+    def migrate(self, database: DatabaseName, *, schema: str | None = None) -> int:
+        """The user's own migrations, into the schema when one is named; how many were applied."""
         if not self.migrations.is_dir():
             return 0
-        return len(apply_pending(self.login_conninfo(OWNER_LOGIN, database), self.migrations))
+        conninfo = self.login_conninfo(OWNER_LOGIN, database)
+        if schema is None:
+            return len(apply_pending(conninfo, self.migrations))
+        return len(
+            apply_pending(make_conninfo(conninfo, options=f"-c search_path={schema},extensions"), self.migrations, prefix=f"{schema}:")
+        )
 
     def drop(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """Database and logins; in a shared one the tenant's rows and keys."""

@@ -59,11 +59,13 @@ class MigrationFile:
     name: str
     text: str
     checksum: str
+    prefix: str = ""
+    """Tells the histories of several schemas of one database apart."""
 
     @property
     def file(self) -> str:
         """The file name; the key of the history."""
-        return self.path.name
+        return self.prefix + self.path.name
 
 
 @dataclass(frozen=True, slots=True)

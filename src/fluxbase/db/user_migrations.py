@@ -8,7 +8,7 @@ and goes on behind them. The history is ``fluxbase.user_migrations``, readable b
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -114,22 +114,22 @@ def new_file(directory: Path, name: str, *, now: datetime | None = None) -> Path
     return path
 
 
-def apply_pending(conninfo: str, directory: Path, *, on_event: OnEvent | None = None) -> list[Applied]:
+def apply_pending(conninfo: str, directory: Path, *, on_event: OnEvent | None = None, prefix: str = "") -> list[Applied]:
     """Apply the files of ``directory`` that are not in the history, in order. Nothing to do costs one connection and one query.
 
     Raises :class:`MigrationError`: an applied file has changed, a file was renamed, the connection is a superuser's, SQL failed
-    (then that file is undone and the files before it stay).
+    (then that file is undone and the files before it stay). ``prefix`` tells the histories of several schemas of one database apart.
     """
-    files = read_directory(directory)
+    files = [replace(file, prefix=prefix) for file in read_directory(directory)]
     if not files:
         return []
     tell = on_event or _silent
     with _connect(conninfo, tell) as connection:
-        if not _pending(files, _history(connection)):
+        if not _pending(files, _history(connection, prefix)):
             return []
         with _locked(conninfo, tell):
             _ensure_history(connection)
-            entries = _history(connection)
+            entries = _history(connection, prefix)
             pending = _pending(files, entries)
             done = [_apply(connection, file, entries.get(file.file), tell, i, len(pending)) for i, file in enumerate(pending, 1)]
     return done
@@ -240,14 +240,14 @@ def _ensure_history(connection: Connection) -> None:
         raise MigrationError(f"cannot create the history table fluxbase.user_migrations: {_words(error)}") from error
 
 
-def _history(connection: Connection) -> dict[str, _Entry]:
+def _history(connection: Connection, prefix: str = "") -> dict[str, _Entry]:
     try:
         rows = connection.execute(_sql("history")).fetchall()
     except (errors.UndefinedTable, errors.InvalidSchemaName):
         return {}
     except psycopg.Error as error:
         raise MigrationError(f"cannot read the history table fluxbase.user_migrations: {_words(error)}") from error
-    return {row[0]: _Entry(*row) for row in rows}
+    return {row[0]: _Entry(*row) for row in rows if row[0].startswith(prefix) and (prefix or ":" not in row[0])}
 
 
 def _pending(files: Sequence[MigrationFile], entries: dict[str, _Entry]) -> list[MigrationFile]:

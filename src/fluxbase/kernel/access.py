@@ -18,6 +18,8 @@ class Access(StrEnum):
     """Any credential: a token or a key, the anon key too."""
     USER = "user"
     """A signed-in user's access token."""
+    PENDING = "pending"
+    """A signed-in user, whose session may still owe a second factor: what shows it, and nothing that tells or changes more."""
     SERVICE = "service"
     """A tenant's administrator: its service key, a user whose role holds the route's permission, a platform administrator."""
     INSTANCE = "instance"
@@ -97,6 +99,8 @@ CONFIRM = Limit("auth.confirm", rate=5, per_seconds=300, by=Subject.TICKET, lock
 """Second factor, code, link or reset confirmed: by ticket or token, and by account."""
 CONFIRM_ACCOUNT = Limit("auth.confirm.account", rate=5, per_seconds=300, by=Subject.ACCOUNT, lock_seconds=900, is_strict=True)
 REFRESH = Limit("auth.refresh", rate=10, per_seconds=60, by=Subject.SESSION, is_strict=True)
+PROVIDER = Limit("auth.provider", rate=60, per_seconds=300)
+"""A step of a sign-in through an identity provider."""
 ADMIN_SETUP = Limit("admin.setup", rate=5, per_seconds=900, is_strict=True)
 ADMIN_SIGN_IN = Limit("admin.sign_in", rate=4, per_seconds=60, is_strict=True)
 

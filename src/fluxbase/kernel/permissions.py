@@ -75,12 +75,15 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("tenants:admins:read", INSTANCE, "Administrators of a tenant one administers.", is_outside=True),
         Permission("tenants:admins:write", INSTANCE, "Assign them.", is_outside=True),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
+        Permission("auth:factors:manage", OWNERS, "Look at, name and take away second factors and passkeys of users."),
         Permission("docs:schema:read", ANY_KIND - ISSUED, "The OpenAPI document of what the credential's role may use."),
         Permission("auth:session:begin", ANY_KIND, "Sign up, sign in, refresh.", "auth:write"),
         Permission("auth:account:read", USERS, "One's own account and sessions."),
         Permission("auth:account:write", USERS, "Change one's own account, end one's own sessions."),
         Permission("auth:users:read", OWNERS, "List and read the accounts of the tenant.", "auth:read"),
         Permission("auth:users:write", OWNERS, "Make, change, ban and delete accounts, and end their sessions.", "auth:write"),
+        Permission("auth:provider:use", ANY_KIND, "Begin and finish a sign-in through an identity provider.", "auth:write"),
+        Permission("auth:identity:write", USERS, "Link and unlink one's own identities, use the provider's tokens."),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
@@ -131,7 +134,9 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
     _check_credential(permission, principal)
     if principal.platform_role == OUTSIDE and not (permission and permission.is_outside):
         raise Forbidden("Name a tenant that you administer.", code="no_tenant_named", hint="X-FB-Tenant: its id or slug.")
-    if access is Access.USER and principal.user_id is None:
+    if principal.is_pending and access is not Access.PENDING:
+        raise Forbidden("Show your second factor first.", code="insufficient_aal")
+    if access in (Access.USER, Access.PENDING) and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
     if access is Access.USER and principal.impersonated_by is not None and not (permission and permission.name.endswith(":read")):
         raise Forbidden("Whoever impersonates changes nobody's account.", code="is_impersonating")

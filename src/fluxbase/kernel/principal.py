@@ -1,6 +1,10 @@
 """Who is asking: the verified result of authentication, the same for every dialect."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fluxbase.kernel.ids import RoleName, SessionId, TenantId, UserId
@@ -58,3 +62,18 @@ class Principal:
     """Who is behind a token that acts as somebody else."""
     platform_session: SessionId | None = None
     """The session of a platform administrator at home; his tenants know him by a row of their own."""
+    is_pending: bool = False
+    """A session that still owes a second factor: good for the routes that take one (``Access.PENDING``), and nothing else."""
+
+
+def factor_keys(factor_ids: Iterable[str]) -> tuple[str, ...]:
+    """The deny keys of a token of level aal2: what it rests on, gone without and with another factor left."""
+    return tuple(f"{kind}:{each}" for each in factor_ids for kind in ("factor", "factor-pending"))
+
+
+def lowered(principal: Principal) -> Principal:
+    """The same caller of level aal1: a factor behind his token is gone (``fluxbase.admit`` said so)."""
+    claims = {**json.loads(principal.claims_json), "aal": "aal1"}
+    claims.pop("factor_ids", None)
+    kept = tuple(key for key in principal.deny_keys if not key.startswith(("factor:", "factor-pending:")))
+    return replace(principal, claims_json=json.dumps(claims, ensure_ascii=False, separators=(",", ":")), deny_keys=kept)

@@ -42,15 +42,19 @@ class Answer:
         """2xx."""
         return 200 <= self.status < 300
 
-    def json(self) -> dict[str, Any]:
-        """The body as a JSON object. Raises PeerUnavailable when it is none."""
+    def parsed(self) -> Any:
+        """The body as JSON. Raises PeerUnavailable when it is none."""
         try:
-            parsed = orjson.loads(self.body)
+            return orjson.loads(self.body)
         except orjson.JSONDecodeError as error:
             raise PeerUnavailable(httpx.URL(self.url).host) from error
-        if not isinstance(parsed, dict):
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises PeerUnavailable when it is none."""
+        found = self.parsed()
+        if not isinstance(found, dict):
             raise PeerUnavailable(httpx.URL(self.url).host)
-        return parsed  # pyright: ignore[reportUnknownVariableType] # checked by whoever reads a member
+        return found  # pyright: ignore[reportUnknownVariableType] # checked by whoever reads a member
 
 
 class OutboundClient:

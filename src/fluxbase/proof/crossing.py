@@ -49,6 +49,10 @@ def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapp
                 yield Crossing(
                     f"{kind}, X-FB-Tenant of the other ({name})", {**headers, "x-fb-tenant": value}, is_about_other, must_refuse=True
                 )
+            at_host = {**headers, "host": other.values["host"]}
+            yield Crossing(f"{kind}, host name of the other", at_host, is_about_other=True, must_refuse=True)
+            at_own = {"host": own.values["host"], "x-fb-tenant": other.tenant.slug}
+            yield Crossing("host name of one's own, X-FB-Tenant of the other", at_own, is_about_other=True, must_refuse=True)
     own_kind = next((kind for kind in kinds if kind != "nobody"), None)
     if not is_read or own_kind is None:
         return

@@ -54,9 +54,9 @@ class LoginProof:
         for place in {other.tenant.database, self._target.database} - {database}:
             self._refused(where, "log in to another database", self._as(login, place, "select 1"))
         claims = self._text("claim_other", other=other.tenant.id)
-        rows = self._as(login, database, self._path(), claims, as_role, self._text("all_rows"))
+        rows = self._as(login, database, self._path(other), claims, as_role, self._text("all_rows"))
         self._unseen(where, "claims of the other tenant that the server did not sign", rows, other)
-        unsigned = self._as(login, database, self._path(), as_role, self._text("all_rows"))
+        unsigned = self._as(login, database, self._path(other), as_role, self._text("all_rows"))
         self._unseen(where, "no claims at all", unsigned, other)
         for statement in self._all("client_attacks"):
             self._refused(where, statement, self._as(login, database, as_role, statement))
@@ -92,8 +92,8 @@ class LoginProof:
         if any(other.canary in str(value) for row in outcome.rows for value in row):
             self._tally.found("leak", where, f"the other tenant's canary by SQL with {what}")
 
-    def _path(self) -> str:
-        return f"set search_path = {self._schema}"
+    def _path(self, place: Place) -> str:
+        return f"set search_path = {place.values['own_schema']}"
 
     def _text(self, name: str, **values: str) -> str:
         return named_sql("proof", name).format_map({"schema": self._schema, **values})

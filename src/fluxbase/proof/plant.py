@@ -59,18 +59,20 @@ class Plants:
         self.scratch = f"proof-{secrets.token_hex(6)}"
         """A tenant that destructive verbs may work on; further ones made by calls begin with its name."""
 
-    async def plant(self, slugs: list[str]) -> list[Place]:
+    async def plant(self, slugs: list[str], *, with_scratch: bool) -> list[Place]:
         """Schema, rows, comments, metadata, keys and tokens of each tenant. Raises NotFound for one that is not served."""
         from fluxbase.tenancy.lifecycle import NewTenant
 
-        await self._program.tenants.create(NewTenant(self.scratch, isolation="row"), actor=ACTOR)
+        if with_scratch:
+            await self._program.tenants.create(NewTenant(self.scratch, isolation="row"), actor=ACTOR)
         tenants = [await self._program.registry.resolve(slug) for slug in slugs]
         planted: set[str] = set()
         for tenant in tenants:
             place = Place(tenant, f"canary-{secrets.token_hex(12)}")
-            if tenant.database not in planted:
+            where = f"{tenant.database}.{tenant.schema}"
+            if where not in planted:
                 await self._run(tenant, "plant")
-                planted.add(tenant.database)
+                planted.add(where)
             self.places.append(place)
         for place in self.places:
             await self._fill(place)
@@ -86,13 +88,15 @@ class Plants:
         }
         signer = (await program.rings.get(tenant.id)).ring.signer
         place.values = {
-            "tenant": tenant.id, "slug": tenant.slug, "canary": place.canary, "schema": self.schema, "kid": signer.key_id,
-            "scratch": self.scratch, "row": str(uuid.uuid4()), "public_row": str(uuid.uuid4()), "spare": str(uuid.uuid4()),
+            "tenant": tenant.id, "slug": tenant.slug, "host": f"{tenant.slug}.{program.config.tenants.base_host}", "canary": place.canary,
+            "schema": self.schema, "own_schema": self.schema_of(tenant),
+            "kid": signer.key_id, "scratch": self.scratch, "row": str(uuid.uuid4()), "public_row": str(uuid.uuid4()),
+            "spare": str(uuid.uuid4()),
         }  # fmt: skip
         await self.refresh(place)
-        if not tenant.is_shared:
+        if tenant.isolation != "row":
             async with self._owner(tenant, reason="plant a canary in a comment") as tx:
-                await tx.fetch(named_sql("proof", "settings"), self.schema, place.canary)
+                await tx.fetch(named_sql("proof", "settings"), self.schema_of(tenant), place.canary)
                 await tx.fetch(named_sql("proof", "comment"))
         await program.tenants.update(tenant.id, metadata={"proof": place.canary}, actor=ACTOR)
 
@@ -101,14 +105,18 @@ class Plants:
 
     async def refresh(self, place: Place) -> None:
         """Put back the rows that calls use up, and give what must be new each time a new name."""
-        suffix = ["shared_row", place.tenant.id] if place.tenant.is_shared else ["row"]
+        suffix = ["shared_row", place.tenant.id] if place.tenant.isolation == "row" else ["row"]
         for name, is_public in (("row", "false"), ("spare", "false"), ("public_row", "true")):
             await self._run(place.tenant, suffix[0], place.values[name], place.canary, is_public, *suffix[1:])
         place.values |= {"new": str(uuid.uuid4()), "fresh": f"{self.scratch}-{secrets.token_hex(4)}"}
 
+    def schema_of(self, tenant: Tenant) -> str:
+        """The schema that holds a tenant's tables."""
+        return tenant.schema or self.schema
+
     async def state(self, place: Place) -> str:
         """Changes when anything that was planted in the tenant does."""
-        shared = place.tenant.is_shared
+        shared = place.tenant.isolation == "row"
         rows = await self._run(place.tenant, "shared_state" if shared else "state", *([place.tenant.id] if shared else []))
         async with self._program.sessions(self._program.registry.default, reason="prove tenants") as tx:
             line = await tx.fetch(named_sql("proof", "register"), place.tenant.id)
@@ -123,6 +131,7 @@ class Plants:
         return {
             "token naming the other in a claim": signer.sign({**orjson.loads(decoded(claims)), "tenant_id": other.tenant.id}, ACCESS_TYPE),
             "token under the other's key id": f"{their_header}.{claims}.{signature}",
+            "token of the other under one's own signature": f"{their_header}.{their_claims}.{signature}",
             "claims of the other under one's own signature": f"{header}.{their_claims}.{signature}",
             "publishable key with the other's locator": format_opaque(PUBLISHABLE, other.tenant.locator, material),
             "secret key with the other's locator": format_opaque(SECRET, other.tenant.locator, material),
@@ -140,7 +149,7 @@ class Plants:
 
     async def _run(self, tenant: Any, name: str, *params: str) -> list[tuple[Any, ...]]:
         async with self._owner(tenant, reason="prove tenants") as tx:
-            await tx.fetch(named_sql("proof", "settings"), self.schema, "")
+            await tx.fetch(named_sql("proof", "settings"), self.schema_of(tenant), "")
             return await tx.fetch(named_sql("proof", name), *params)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fluxbase.app import Program
     from fluxbase.config import Config
 
+BASE_HOST = "tenants.proof.invalid"
 POOL_SIZE = 2
 """Connections a role and database: so few that both tenants take turns on each."""
 
@@ -59,13 +60,18 @@ def for_proof(config: Config) -> Config:
         update={
             "database": config.database.model_copy(update={"pool_size": POOL_SIZE}),
             "limits": config.limits.model_copy(update={"enabled": False}),
-            "tenants": config.tenants.model_copy(update={"max_tenants": config.tenants.max_tenants + 20}),
+            "tenants": config.tenants.model_copy(
+                update={"max_tenants": config.tenants.max_tenants + 20, "base_host": config.tenants.base_host or BASE_HOST}
+            ),
         }
     )
 
 
-async def prove(program: Program, first: str, second: str, *, without: Collection[str] = (), is_first_enough: bool = False) -> Proof:
-    """Prove that two tenants are apart. ``program`` is open and was made with :func:`for_proof`; ``without`` is for tests.
+async def prove(
+    program: Program, first: str, second: str, *, without: Collection[str] = (), only: Collection[str] = (), is_first_enough: bool = False
+) -> Proof:
+    """Prove that two tenants are apart. ``program`` is open and was made with :func:`for_proof`; ``without`` (lines of the
+    pipeline) and ``only`` (names of routes) are for tests.
 
     Raises NotFound for a tenant that is not served, InvalidInput for one named twice.
     """
@@ -84,8 +90,9 @@ async def prove(program: Program, first: str, second: str, *, without: Collectio
         plants = Plants(program)
         tally = Tally()
         try:
-            places = await plants.plant([first, second])
-            routes = program.routes()
+            routes = [route for route in program.routes() if not only or route.name in only]
+            with_scratch = any("{scratch}" in call.path for route in routes for call in CALLS.get(route.name, ()))
+            places = await plants.plant([first, second], with_scratch=with_scratch)
             attack = RouteProof(app, routes, CALLS, plants, tally, is_first_enough=is_first_enough)
             await attack.run(*places)
             logins = LoginProof(program, plants.schema, tally)

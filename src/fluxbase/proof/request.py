@@ -37,7 +37,7 @@ async def ask(app: App, method: str, target: str, headers: Mapping[str, str], bo
     content = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
     sent = {"host": "localhost", "content-type": "application/json", "content-length": str(len(content)), **headers}
     scope: dict[str, Any] = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http", "path": path,
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "https", "path": path,
         "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "client": ("127.0.0.1", 0), "server": ("localhost", 80),
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()],
     }  # fmt: skip

@@ -33,7 +33,7 @@ RESERVED = frozenset({
     "localhost", "internal", "dashboard", "console", "docs", "mine", "deleted",
 })  # fmt: skip
 ROWS_DATABASE = "fluxbase_rows"
-"""The one database of all tenants with isolation ``row``."""
+"""The one database of all tenants with isolation ``row`` or ``schema``."""
 STEPS = ("database", "kernel", "identity", "link", "migrations", "keys")
 
 
@@ -60,10 +60,10 @@ def check_slug(slug: str) -> str:
 
 
 def check_isolation(text: str) -> Isolation:
-    """``database`` or ``row``. Raises InvalidInput."""
-    if text == "database" or text == "row":
+    """``database``, ``schema`` or ``row``. Raises InvalidInput."""
+    if text == "database" or text == "schema" or text == "row":
         return text
-    raise InvalidInput("Not an isolation.", code="bad_isolation", hint="database or row.")
+    raise InvalidInput("Not an isolation.", code="bad_isolation", hint="database, schema or row.")
 
 
 class TenantLifecycle:
@@ -131,9 +131,9 @@ class TenantLifecycle:
         blocking: dict[str, Callable[[], object]] = {
             "database": lambda: databases.create(tenant.database, is_shared=tenant.is_shared),
             "kernel": lambda: databases.prepare(tenant.database, is_shared=tenant.is_shared),
-            "identity": lambda: databases.identify(tenant.database, tenant.id, is_shared=tenant.is_shared),
+            "identity": lambda: databases.identify(tenant.database, tenant.id, is_shared=tenant.is_shared, schema=tenant.schema),
             "link": lambda: databases.link(tenant.database, tenant.id, is_shared=tenant.is_shared),
-            "migrations": lambda: databases.migrate(tenant.database),
+            "migrations": lambda: databases.migrate(tenant.database, schema=tenant.schema),
         }
         if step == "keys":
             await self._keys.ensure_keys(tenant)
@@ -143,7 +143,7 @@ class TenantLifecycle:
     async def migrate(self, id_or_slug: str, *, actor: str) -> int:
         """Apply the user's pending migrations in the tenant's database; how many there were."""
         row = await self.get(id_or_slug)
-        applied = await asyncio.to_thread(self._databases.migrate, row.database)
+        applied = await asyncio.to_thread(self._databases.migrate, row.database, schema=self._tenant_of(row).schema)
         async with self._main("note migrations of a tenant") as tx:
             await self._note(tx, "tenant.migrated", actor, row)
         return applied

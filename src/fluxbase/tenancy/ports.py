@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class TenantDatabases(Protocol):
     """Makes and removes databases (``db/tenant_database.py``). Blocking; every method may be called again.
 
-    ``is_shared``: the one database of the tenants that are told apart by rows.
+    ``is_shared``: the one database of the tenants that are told apart by schema or row; ``schema``: the tenant's own in it.
     """
 
     def create(self, database: DatabaseName, *, is_shared: bool) -> None:
@@ -23,20 +23,20 @@ class TenantDatabases(Protocol):
         """Kernel, roles, logins."""
         ...
 
-    def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
-        """Whose it is, and who may connect."""
+    def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool, schema: str | None = None) -> None:
+        """Whose it is, and who may connect; makes the schema."""
         ...
 
     def link(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """Foreign server and its login."""
         ...
 
-    def migrate(self, database: DatabaseName) -> int:
+    def migrate(self, database: DatabaseName, *, schema: str | None = None) -> int:
         """The user's migrations; how many were applied."""
         ...
 
     def drop(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
-        """Database and logins; in a shared one the tenant's rows and keys."""
+        """Database and logins; in a shared one the tenant's schema, rows and keys."""
         ...
 
 

@@ -22,8 +22,8 @@ MISS_SECONDS = 1.0
 MOST_ENTRIES = 20_000
 MAX_NAME_LENGTH = 253
 Key = Literal["id", "slug", "locator", "host"]
-Isolation = Literal["database", "row"]
-"""How a tenant is kept apart: a database of its own, or rows of a shared one."""
+Isolation = Literal["database", "schema", "row"]
+"""How a tenant is kept apart: a database of its own, a schema or rows of a shared one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,17 @@ class Tenant:
     @property
     def is_shared(self) -> bool:
         """Whether other tenants stand in the same database: then claims must say whose request it is."""
-        return self.isolation == "row"
+        return self.isolation != "database"
+
+    @property
+    def schema(self) -> str | None:
+        """The schema of its own in a shared database; None: it has the configured ones."""
+        return schema_name(self.id) if self.isolation == "schema" else None
+
+
+def schema_name(tenant: TenantId) -> str:
+    """``t_<32 hex digits>``: of the whole id, so that names tell no slug and no two are one."""
+    return "t_" + tenant.replace("-", "")
 
 
 def unknown_tenant() -> NotFound:

@@ -10,18 +10,20 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from fluxbase import __version__
 from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, PROBE, Access, Limit
 from fluxbase.kernel.errors import FluxbaseError, InvalidInput
+from fluxbase.web.captcha import FLOW_OF_PATH
 from fluxbase.web.context import context_of
 from fluxbase.web.errors import render
 from fluxbase.web.routing import Route, route
 
 if TYPE_CHECKING:
+    from fluxbase.web.captcha import CaptchaDemand
     from fluxbase.web.errors import Renderer
     from fluxbase.web.ports import ControlPorts
 
@@ -32,6 +34,8 @@ class ControlPlane:
     def __init__(self, ports: ControlPorts, renderer: Renderer = render) -> None:
         self.app = FastAPI(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None)
         self.routes: list[Route] = []
+        self.captcha: CaptchaDemand | None = None
+        """Set before the routes are registered, where captcha is switched on."""
         self._ports = ports
         self._renderer = renderer
         self.app.add_exception_handler(FluxbaseError, self._declared)
@@ -44,7 +48,9 @@ class ControlPlane:
         permission: str = "",
     ) -> None:  # fmt: skip
         """Register one endpoint. ``permission`` is a name of kernel/permissions.py; a route for administrators must have one."""
-        self.app.add_api_route(path, endpoint, methods=[method], name=name)
+        flow = FLOW_OF_PATH.get(path) if method == "POST" and self.captcha is not None else None
+        demands = [Depends(self.captcha.of(flow))] if self.captcha is not None and flow is not None else []
+        self.app.add_api_route(path, endpoint, methods=[method], name=name, dependencies=demands)
         methods = {method, "HEAD"} if method == "GET" else {method}
         if "HEAD" in methods:
             self.app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

@@ -94,13 +94,14 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 def allowed_hosts(config: Config) -> list[str]:
-    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8)."""
+    """Configured names; else, on a loopback listener, loopback names and the public URL's (threat A8); a leading dot: every name below."""
+    tenants = [f".{config.tenants.base_host}"] if config.tenants.base_host else []
     if config.server.allowed_hosts:
-        return list(config.server.allowed_hosts)
+        return [*config.server.allowed_hosts, *tenants]
     if config.server.host in {"127.0.0.1", "::1", "localhost"}:
         public = config.server.public_url.partition("://")[2].partition("/")[0].rpartition("@")[2]
         name = public if public.startswith("[") else public.split(":", 1)[0]
-        return [*LOOPBACK_NAMES, *([name] if name else [])]
+        return [*LOOPBACK_NAMES, *([name] if name else []), *tenants]
     return []
 
 

@@ -6,6 +6,16 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.principal import Principal
+    from fluxbase.tenancy.registry import Tenant
+
+
+class BearerCheck(Protocol):
+    """Who a token belongs to that a route reads although it is a way in (linking by ID token)."""
+
+    async def __call__(self, tenant: Tenant, raw_token: str) -> Principal:
+        """Raises Unauthenticated for a token that is bad or revoked."""
+        ...
 
 
 class ControlPorts(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import control, data, documents, keys, platform, rbac, tenants
+from fluxbase.proof.calls import control, data, documents, keys, mailed, platform, providers, rbac, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,8 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     **data.CALLS,
     **documents.CALLS,
     **keys.CALLS,
+    **mailed.CALLS,
+    **providers.CALLS,
     **platform.CALLS,
     **rbac.CALLS,
     **tenants.CALLS,

@@ -37,6 +37,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "rest.table": (
         Call("GET", "/rest/v1/fluxbase_proof"),
         Call("GET", "/rest/v1/fluxbase_proof?id=eq.{row}", by=_WRITERS),
+        Call("GET", "/rest/v1/fluxbase_proof", headers={"accept-profile": "{own_schema}"}),
         Call("POST", "/rest/v1/fluxbase_proof", by=_WRITERS, body={"id": "{new}", **_ROW}, headers=_BACK, status=(201,)),
         Call("PUT", "/rest/v1/fluxbase_proof?id=eq.{row}", by=_WRITERS, body={"id": "{row}", **_ROW}, headers=_BACK, status=(200, 201)),
         Call("PATCH", "/rest/v1/fluxbase_proof?id=eq.{row}", by=_WRITERS, body={"note": "{mark}"}, headers=_BACK),

@@ -87,7 +87,9 @@ class HostAndScheme:
 
     def __init__(self, app: App, allowed_hosts: Sequence[str], public_url: str) -> None:
         self._app = app
-        self._allowed = frozenset(host.lower().encode() for host in allowed_hosts)
+        names = [host.lower().encode() for host in allowed_hosts]
+        self._allowed = frozenset(names)
+        self._suffixes = tuple(name for name in names if name.startswith(b"."))
         self._https = public_url.rstrip("/") if public_url.startswith("https://") else ""
         self._is_served = lru_cache(maxsize=256)(self._find)
 
@@ -106,7 +108,7 @@ class HostAndScheme:
     def _find(self, host: bytes) -> bool:
         host = host.lower()
         bare = host[: host.index(b"]") + 1] if host.startswith(b"[") and b"]" in host else host.split(b":", 1)[0]
-        return bare in self._allowed
+        return bare in self._allowed or bare.endswith(self._suffixes)
 
     async def _lead_away(self, scope: Scope, send: Send) -> None:
         if scope["type"] == "websocket" or scope["method"] not in _SAFE:

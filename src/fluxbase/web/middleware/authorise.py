@@ -94,3 +94,6 @@ async def check_standing(context: RequestContext, access: Access, standing: Stan
     except Unavailable as error:
         if error.code != "frozen" or access is not Access.INSTANCE:
             raise
+    except Forbidden as error:  # a factor of this token is gone, and another must be shown: that is done on these routes
+        if error.code != "insufficient_aal" or access is not Access.PENDING:
+            raise

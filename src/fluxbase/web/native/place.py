@@ -23,7 +23,7 @@ class Place:
 def locate(snapshot: Snapshot, segments: tuple[str, ...], role: str) -> Place:
     """Raises NotFound, the same for a schema that is not exposed and a table that is not there."""
     default = snapshot.schemas[0]
-    first = segments[0]
+    first = snapshot.schema_named(segments[0]) or segments[0]
     if len(segments) == 1:
         return Place(find_relation(snapshot, default, first, role))
     second = segments[1]

@@ -74,10 +74,11 @@ class NativeRpc:
             body=orjson.dumps(params),
         )  # fmt: skip
 
-    def _schema(self, namespace: str) -> str:
+    def _schema(self, namespace: str) -> str | None:
+        """The schema that is meant; None: the tenant's first."""
         schemas = self._service.exposed_schemas
-        if namespace == DEFAULT:
-            return schemas[0]
+        if namespace in (DEFAULT, schemas[0]):
+            return None
         if namespace not in schemas:
             raise NotFound("There is no such function.", code="unknown_namespace")
         return namespace

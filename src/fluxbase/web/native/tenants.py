@@ -34,7 +34,7 @@ class TenantCreate(BaseModel):
     name: str = Field(default="", max_length=200)
     metadata: dict[str, Any] = Field(default={})
     hosts: list[str] = Field(default=[], max_length=20)
-    isolation: Literal["database", "row"] = "database"
+    isolation: Literal["database", "schema", "row"] = "database"
     auto_generate_keys: bool = True
 
 

@@ -47,7 +47,7 @@ def entered(found: User | IssuedSession | SecondFactorRequired) -> dict[str, Any
             return {"user": user_body(found.user), **tokens_body(found)}
         case SecondFactorRequired():
             return {
-                "requires_2fa": True, "user_id": found.user.id, "ticket": found.ticket, "factors": list(found.factors),
+                "requires_2fa": True, "user_id": found.ticket, "ticket": found.ticket, "factors": list(found.factors),
                 "message": "Enter the code of your second factor.",
             }  # fmt: skip
         case User():

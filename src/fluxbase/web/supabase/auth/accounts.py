@@ -78,9 +78,9 @@ class GoTrueAccounts:
         for method, path, endpoint, access, limit, permission in (
             ("POST", "signup", self.sign_up, Access.ENTRY, SIGN_UP, "auth:session:begin"),
             ("POST", "token", self.token, Access.ENTRY, SIGN_IN, "auth:session:begin"),
-            ("GET", "user", self.user, Access.USER, CONTROL_PLANE, "auth:account:read"),
+            ("GET", "user", self.user, Access.PENDING, CONTROL_PLANE, "auth:account:read"),
             ("PUT", "user", self.update, Access.USER, CONTROL_PLANE, "auth:account:write"),
-            ("POST", "logout", self.sign_out, Access.USER, CONTROL_PLANE, "auth:account:write"),
+            ("POST", "logout", self.sign_out, Access.PENDING, CONTROL_PLANE, "auth:account:write"),
             ("GET", "settings", self.settings, Access.ENTRY, PROBE, "auth:settings:read"),
             ("GET", "health", self.health, Access.PUBLIC, PROBE, ""),
         ):

@@ -28,6 +28,7 @@ def user_body(user: User) -> dict[str, Any]:
         "app_metadata": app_metadata(user),
         "user_metadata": user_metadata(user),
         "identities": [identity_body(each) for each in user.identities],
+        **({"factors": [factor_body(each) for each in user.factors]} if user.factors else {}),
         "created_at": user.created_at,
         "updated_at": user.updated_at,
         "is_anonymous": user.is_anonymous,
@@ -50,6 +51,14 @@ def identity_body(identity: Identity) -> dict[str, Any]:
         "updated_at": identity.updated_at, "email": identity.email,
     }  # fmt: skip
     return {name: value for name, value in found.items() if value is not None}
+
+
+def factor_body(factor: dict[str, Any]) -> dict[str, Any]:
+    """A second factor, of any status."""
+    found = {
+        name: factor[name] for name in ("id", "status", "friendly_name", "factor_type", "last_challenged_at", "created_at", "updated_at")
+    }
+    return {name: value for name, value in found.items() if value}
 
 
 def session_body(issued: IssuedSession) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Captcha: a built-in proof of work, and three providers asked over HTTP."""

@@ -1,0 +1,44 @@
+"""Who must show a second factor: the strictest of what instance, tenant and role say.
+
+A session that still owes one is *pending*: its tokens carry ``factor_required`` and open nothing but the routes that pay the debt
+(``Access.PENDING``). So a way of signing in cannot forget the second factor: it would have to forget this claim too.
+Tables are not decided here but in the database, by ``auth.require_aal2('schema.table')``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fluxbase.auth.factors.store import AAL1
+
+if TYPE_CHECKING:
+    from fluxbase.auth.users import Session, User
+    from fluxbase.config.factors import Mfa
+    from fluxbase.tenancy.registry import Tenant
+
+_STRICTNESS = ("policies", "enrolled", "required")
+
+
+class FactorPolicy:
+    """The settings, asked for one user."""
+
+    def __init__(self, settings: Mfa) -> None:
+        self._settings = settings
+
+    def mode(self, tenant: Tenant, user: User) -> str:
+        """``policies``, ``enrolled`` or ``required``."""
+        modes = [self._settings.enforcement, self._settings.tenant_enforcement.get(tenant.slug, "policies")]
+        if user.role in self._settings.required_roles:
+            modes.append("required")
+        return max(modes, key=_STRICTNESS.index)
+
+    def asks_at_sign_in(self, tenant: Tenant, user: User) -> bool:
+        """Whether a first proof is not enough because the user has a factor to show."""
+        return user.has_second_factor and self.mode(tenant, user) != "policies"
+
+    def is_pending(self, tenant: Tenant, user: User, session: Session) -> bool:
+        """Whether this session opens nothing yet."""
+        if session.aal != AAL1:
+            return False
+        mode = self.mode(tenant, user)
+        return mode == "required" or (mode == "enrolled" and user.has_second_factor)

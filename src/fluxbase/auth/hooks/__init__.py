@@ -1,0 +1,1 @@
+"""Hooks: the application's own code in sign-up, sign-in and token issue."""

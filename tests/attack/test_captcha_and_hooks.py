@@ -1,0 +1,213 @@
+"""A captcha that is switched on is asked everywhere its flow begins and fails closed; so do the hooks before a sign-up or sign-in."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import orjson
+import pytest
+
+from fluxbase.auth.captcha.proof_of_work import is_solved
+from tests.support.accounts import PASSWORD
+from tests.support.second_factor import claims
+from tests.support.server import Server, start_server
+from tests.support.verification_server import VerificationServer, verification_server
+
+CHECK = "/api/v1/auth/captcha/check"
+SECRET = "hook-signing-secret-of-the-tests"
+HOOKS = """
+create schema if not exists hooks;
+create or replace function hooks.before_sign_up(event jsonb) returns jsonb language plpgsql as $$
+begin
+  if event #>> '{user,email}' like 'refused%' then return jsonb_build_object('decision', 'reject', 'message', 'Not this address.'); end if;
+  if event #>> '{user,email}' like 'raised%' then raise exception 'Raised by the hook.'; end if;
+  if event #>> '{user,email}' like 'slow%' then perform pg_sleep(5); end if;
+  if event #>> '{user,email}' like 'broken%' then perform 1 / 0; end if;
+  if event #>> '{user,email}' like 'whoami%' then raise exception '% % %', session_user, current_user, auth.role(); end if;
+  return null;
+end $$;
+create or replace function hooks.token_issue(event jsonb) returns jsonb language sql as
+$$ select jsonb_build_object('claims', jsonb_build_object('plan', 'gold', 'aal', 'aal2', 'role', 'service_role', 'sub', 'x')) $$;
+grant usage on schema hooks to service_role;
+grant execute on all functions in schema hooks to service_role;
+revoke execute on all functions in schema hooks from public, anon, authenticated;
+"""
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[VerificationServer]:
+    """Answers for the providers and the hook before sign-in."""
+    with verification_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hooked(peer: VerificationServer) -> Iterator[Server]:
+    """Proof of work asked at sign-up; a function before sign-up, an HTTPS call before sign-in, a function for claims."""
+    running = start_server(
+        env={
+            "FLUXBASE_CAPTCHA_ENABLED": "true", "FLUXBASE_CAPTCHA_ENDPOINTS": '["signup"]', "FLUXBASE_CAPTCHA_DIFFICULTY_BITS": "8",
+            "FLUXBASE_HOOKS_BEFORE_SIGN_UP": "sql:hooks.before_sign_up", "FLUXBASE_HOOKS_TOKEN_ISSUE": "sql:hooks.token_issue",
+            "FLUXBASE_HOOKS_BEFORE_SIGN_IN": peer.url, "FLUXBASE_HOOKS_AFTER_SIGN_IN": peer.url, "FLUXBASE_HOOKS_SECRET": SECRET,
+            "FLUXBASE_HOOKS_TIMEOUT_SECONDS": "1", "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": '["127.0.0.1/32"]',
+        }
+    )  # fmt: skip
+    running.sql(HOOKS)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def calm(peer: VerificationServer) -> None:
+    """Every test begins with a peer that says yes at once."""
+    peer.answer, peer.status, peer.delay_seconds = (lambda _: {"success": True}), 200, 0.0
+    peer.requests.clear()
+
+
+def work(server: Server, flow: str = "signup") -> dict[str, str]:
+    """The members of a body that show the work done."""
+    asked = server.post(CHECK, json={"endpoint": flow}).json()
+    number = next(each for each in range(1 << 20) if is_solved(asked["challenge_id"], str(each), asked["difficulty"]))
+    return {"challenge_id": asked["challenge_id"], "captcha_token": str(number)}
+
+
+def sign_up(server: Server, solution: dict[str, Any], email: str | None = None, path: str = "/api/v1/auth/signup") -> httpx.Response:
+    """Sign up with a captcha."""
+    address = email or f"{uuid.uuid4().hex}@example.test"
+    return server.post(path, json={"email": address, "password": PASSWORD, **solution})
+
+
+def test_both_wires_ask(hooked: Server) -> None:
+    """Without a solution 400 on both; with one 201 and 200. The page learns what it needs."""
+    assert hooked.get("/api/v1/auth/captcha/config").json() == {
+        "enabled": True, "provider": "proof_of_work", "site_key": "", "endpoints": ["signup"]
+    }  # fmt: skip
+    refused = sign_up(hooked, {})
+    assert (refused.status_code, refused.json()["code"]) == (400, "CAPTCHA_REQUIRED")
+    assert sign_up(hooked, {}, path="/auth/v1/signup").status_code == 400
+    assert sign_up(hooked, work(hooked)).status_code == 201
+    found = work(hooked)
+    meta = {"gotrue_meta_security": {"captcha_token": f"{found['challenge_id']}.{found['captcha_token']}"}}
+    assert sign_up(hooked, meta, path="/auth/v1/signup").status_code == 200
+    assert hooked.post(CHECK, json={"endpoint": "login"}).json()["captcha_required"] is False
+    assert hooked.post(CHECK, json={"endpoint": "x"}).status_code == 400
+
+
+def test_work_is_done_once_and_for_one_flow(hooked: Server) -> None:
+    """Used twice, not done, changed, or of another flow: refused, and no account is made."""
+    found = work(hooked)
+    assert sign_up(hooked, found).status_code == 201
+    again = sign_up(hooked, found)
+    assert (again.status_code, again.json()["code"]) == (400, "CHALLENGE_CONSUMED")
+    asked = hooked.post(CHECK, json={"endpoint": "signup"}).json()["challenge_id"]
+    lazy = next(each for each in range(1000) if not is_solved(asked, str(each), 8))
+    for token in (f"{asked}.{lazy}", f"{asked[:-1]}.{lazy}", "x", "ch_.1", "a" * 10_000):
+        email = f"{uuid.uuid4().hex}@example.test"
+        assert sign_up(hooked, {"captcha_token": token}, email).status_code == 400, token[:40]
+        assert hooked.root_sql(f"select count(*) from auth.users where email = '{email}'") == [(0,)]
+
+
+PROVIDERS = ("hcaptcha", "recaptcha_v3", "turnstile")
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
+def provided(request: pytest.FixtureRequest, peer: VerificationServer) -> Iterator[Server]:
+    """A server whose captcha is checked by the peer."""
+    running = start_server(
+        env={
+            "FLUXBASE_CAPTCHA_ENABLED": "true", "FLUXBASE_CAPTCHA_PROVIDER": request.param, "FLUXBASE_CAPTCHA_SITE_KEY": "site",
+            "FLUXBASE_CAPTCHA_SECRET_KEY": "provider-secret-of-the-tests", "FLUXBASE_CAPTCHA_VERIFY_URL": peer.url,
+            "FLUXBASE_CAPTCHA_TIMEOUT_SECONDS": "1", "FLUXBASE_CAPTCHA_HOSTNAMES": '["app.example"]',
+            "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": '["127.0.0.1/32"]',
+        }
+    )  # fmt: skip
+    running.env["provider"] = request.param
+    yield running
+    running.stop()
+
+
+def test_a_provider_is_asked_and_fails_closed(provided: Server, peer: VerificationServer) -> None:
+    """Yes lets in; no, another page, a low score, a slow or broken answer do not; the secret goes to the provider alone."""
+    good = {"success": True, "hostname": "app.example", "score": 0.9, "action": "signup"}
+    peer.answer = lambda _: good
+    assert sign_up(provided, {"captcha_token": "token-1"}).status_code == 201
+    sent = {name: values[0] for name, values in parse_qs(peer.requests[0][1].decode()).items()}
+    assert (sent["response"], sent["secret"], sent["remoteip"]) == ("token-1", "provider-secret-of-the-tests", "127.0.0.1")
+    refused: list[tuple[Any, int]] = [
+        ({"success": False}, 400),
+        ({**good, "hostname": "evil.example"}, 400),
+        ("not json", 503),
+        ({"ok": 1}, 503),
+    ]
+    if provided.env["provider"] == "recaptcha_v3":
+        refused += [({**good, "score": 0.2}, 400), ({**good, "score": True}, 400), ({**good, "action": "login"}, 400)]
+    for body, status in refused:
+        peer.answer = lambda _, body=body: body
+        assert sign_up(provided, {"captcha_token": "t"}).status_code == status, body
+    peer.answer, peer.status = (lambda _: good), 500
+    assert sign_up(provided, {"captcha_token": "t"}).status_code == 503
+    peer.status, peer.delay_seconds = 200, 3.0
+    assert sign_up(provided, {"captcha_token": "t"}).status_code == 503
+    peer.delay_seconds = 0.0
+    login = provided.post("/api/v1/auth/signin", json={"email": "a@example.test", "password": PASSWORD})
+    assert (login.status_code, login.json()["code"]) == (400, "CAPTCHA_REQUIRED")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("refused", 403, "Not this address."), ("raised", 403, "Raised by the hook."),
+        ("slow", 500, "did not answer"), ("broken", 500, "did not answer"),
+    ],
+)  # fmt: skip
+def test_a_function_before_sign_up_decides(hooked: Server, name: str, status: int, words: str) -> None:
+    """It refuses in its own words; slow or broken it refuses too, without telling why, and there is no account."""
+    email = f"{name}-{uuid.uuid4().hex}@example.test"
+    answer = sign_up(hooked, work(hooked), email)
+    assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
+    assert "division" not in answer.text
+    assert hooked.root_sql(f"select count(*) from auth.users where email = '{email}'") == [(0,)]
+
+
+def test_a_function_runs_as_a_client_role(hooked: Server) -> None:
+    """Not as the server: session_user is the login of service_role, which owns nothing."""
+    answer = sign_up(hooked, work(hooked), f"whoami-{uuid.uuid4().hex}@example.test")
+    session_user, current_user, role = answer.json()["error"].split()
+    assert session_user.startswith("fb_")
+    assert (current_user, role) == ("service_role", "service_role")
+
+
+def test_claims_are_added_and_never_replaced(hooked: Server) -> None:
+    """plan is new; level, role and subject stay ours."""
+    token = sign_up(hooked, work(hooked)).json()["access_token"]
+    told = claims(token)
+    assert (told["plan"], told["aal"], told["role"]) == ("gold", "aal1", "authenticated")
+    assert told["sub"] != "x"
+
+
+def test_an_https_hook_is_signed_and_decides(hooked: Server, peer: VerificationServer) -> None:
+    """Its signature verifies, it is told nothing that signs in, and it refuses a sign-in; silence refuses too."""
+    email = f"{uuid.uuid4().hex}@example.test"
+    assert sign_up(hooked, work(hooked), email).status_code == 201
+    headers, body = next(each for each in peer.requests if orjson.loads(each[1])["hook"] == "before_sign_in")
+    parts = dict(part.split("=") for part in headers["x-fluxbase-signature"].split(","))
+    assert parts["v1"] == hmac.new(SECRET.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
+    assert abs(int(parts["t"]) - time.time()) < 300
+    assert orjson.loads(body)["user"]["email"] == email
+    assert PASSWORD not in body.decode()
+    assert "encrypted_password" not in body.decode()
+    login = {"email": email, "password": PASSWORD}
+    for answer, status, expected in (({"decision": "reject", "message": "No."}, 200, 403), ({}, 500, 500), ("[]", 200, 500)):
+        peer.answer, peer.status = (lambda _, answer=answer: answer), status
+        assert hooked.post("/api/v1/auth/signin", json=login).status_code == expected
+    peer.answer, peer.status, peer.delay_seconds = (lambda _: {}), 200, 3.0
+    assert hooked.post("/api/v1/auth/signin", json=login).status_code == 500
+    peer.delay_seconds = 0.0
+    assert hooked.post("/api/v1/auth/signin", json=login).status_code == 200
