@@ -318,8 +318,8 @@ class Program(Worker):
         gotrue = register_accounts(self, control)
         gotrue.external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)
-        register_account_mails(self, control, gotrue)
         register_providers(self, control, gotrue)
+        register_account_mails(self, control, gotrue)
         register_rbac(self, control)
         register_platform(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)

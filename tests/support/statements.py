@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tests.support.server import Server
 
-_LINE = re.compile(r"LOG:\s+(?:execute [^:]*|statement): (.*)")
+_STATEMENT = re.compile(r"LOG:\s+(?:execute [^:]*|statement): (.*(?:\n\t.*)*)")
 _BACKGROUND = re.compile(
     r"update platform\.mails|from platform\.mails|pg_auth_members|set_config\('request\.|select id::text, slug|^(?:begin|commit|rollback)\b",
     re.IGNORECASE,
@@ -18,7 +18,7 @@ _BACKGROUND = re.compile(
 
 
 def statements_of(server: Server, ask: Callable[[], object]) -> list[str]:
-    """The first line of each statement that ran while ``ask`` did, in order, without the background's."""
+    """Each statement that ran while ``ask`` did, in order, without the background's."""
     server.root_sql("alter system set log_statement = 'all'")
     server.root_sql("select pg_reload_conf()")
     begin, end = f"begin-{uuid.uuid4().hex}", f"end-{uuid.uuid4().hex}"
@@ -31,7 +31,7 @@ def statements_of(server: Server, ask: Callable[[], object]) -> list[str]:
         server.root_sql("alter system reset log_statement")
         server.root_sql("select pg_reload_conf()")
     between = text.rpartition(begin)[2].partition(end)[0]
-    found = [match[1].strip() for match in _LINE.finditer(between)]
+    found = [" ".join(match[1].split()) for match in _STATEMENT.finditer(between)]
     return [line for line in found if not _BACKGROUND.search(line) and "begin-" not in line and "end-" not in line]
 
 

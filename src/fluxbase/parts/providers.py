@@ -48,7 +48,8 @@ def provider_parts(program: Program) -> ProviderParts:
     directory = Directory(outbound)
     id_tokens = IdTokens(directory)
     client = OAuthClient(outbound, directory, id_tokens, f"{base}/auth/v1/callback")
-    redirects = RedirectRule(base, config.oauth.redirect_urls)
+    site = [config.auth.site_url] if config.auth.site_url else []
+    redirects = RedirectRule(base, [*config.oauth.redirect_urls, *config.auth.redirect_urls, *site])
     vault = TokenVault(program.master)
     flows = OAuthFlows(
         program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record), auth.gate, vault, config.oauth,

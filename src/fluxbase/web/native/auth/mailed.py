@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fluxbase.auth.account_mails import MailRequest
 from fluxbase.auth.one_time import PURPOSES
 from fluxbase.auth.verification import AppCode, HalfConfirmed, Proof
 from fluxbase.kernel.access import CONFIRM, RECOVERY, Access
 from fluxbase.kernel.errors import AuthError
+from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
@@ -32,19 +33,17 @@ _NO_STORE = {"cache-control": "no-store"}
 _ASKED = {"user": None, "session": None}
 
 
-class MailOptions(BaseModel):
+class MailOptions(ClientBody):
     """The SDK's ``options`` of a mailed sign-in."""
 
-    model_config = ConfigDict(extra="ignore")
     redirect_to: str | None = None
     should_create_user: bool = True
     data: dict[str, Any] = Field(default={})
 
 
-class MailBody(BaseModel):
+class MailBody(ClientBody):
     """Body of whatever asks for a mail."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str = ""
     phone: str = ""
     type: str = "email"
@@ -52,10 +51,9 @@ class MailBody(BaseModel):
     options: MailOptions = Field(default=MailOptions())
 
 
-class TokenBody(BaseModel):
+class TokenBody(ClientBody):
     """Body of whatever takes the token of a link."""
 
-    model_config = ConfigDict(extra="ignore")
     token: str = Field(repr=False, max_length=300)
 
 
@@ -65,10 +63,9 @@ class ResetBody(TokenBody):
     new_password: str = Field(repr=False)
 
 
-class CodeBody(BaseModel):
+class CodeBody(ClientBody):
     """Body of POST /auth/otp/verify."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str = ""
     phone: str = ""
     token: str = Field(repr=False, max_length=300)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from fluxbase.auth.account_mails import MailRequest
 from fluxbase.auth.one_time import LINK_TYPES, PURPOSES
@@ -18,6 +18,7 @@ from fluxbase.auth.verification import AppCode, HalfConfirmed, Proof
 from fluxbase.crypto.opaque import ONE_TIME, parse_opaque
 from fluxbase.kernel.access import ADMIN, CONFIRM, CONTROL_PLANE, RECOVERY, Access
 from fluxbase.kernel.errors import AuthError, FluxbaseError, Forbidden
+from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
@@ -39,10 +40,9 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 _HALF = "Confirmation link accepted. Please proceed to confirm link sent to the other email"
 
 
-class MailBody(BaseModel):
+class MailBody(ClientBody):
     """Body of whatever asks for a mail."""
 
-    model_config = ConfigDict(extra="ignore")
     email: str = ""
     phone: str = ""
     type: str = ""
@@ -52,10 +52,9 @@ class MailBody(BaseModel):
     code_challenge_method: str = ""
 
 
-class LinkBody(BaseModel):
+class LinkBody(ClientBody):
     """Body of POST /admin/generate_link."""
 
-    model_config = ConfigDict(extra="ignore")
     type: str
     email: str
     new_email: str = ""
@@ -64,10 +63,9 @@ class LinkBody(BaseModel):
     redirect_to: str = ""
 
 
-class VerifyBody(BaseModel):
+class VerifyBody(ClientBody):
     """Body of POST /verify."""
 
-    model_config = ConfigDict(extra="ignore")
     type: str = ""
     email: str = ""
     phone: str = ""
