@@ -36,6 +36,7 @@ from fluxbase.parts.account_mails import register_account_mails
 from fluxbase.parts.accounts import account_parts, forget_expired, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
+from fluxbase.parts.network import session_cookies
 from fluxbase.parts.platform import platform_service, register_platform
 from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
@@ -307,6 +308,7 @@ class Program(Worker):
         """The whole surface, each line with who may call it and how often."""
         from fluxbase.web.control import ControlPlane
         from fluxbase.web.documents.surface import DocumentSurface
+        from fluxbase.web.native.auth.csrf import CsrfRoute
         from fluxbase.web.native.routes import native_routes
         from fluxbase.web.native.rpc import NativeRpc
         from fluxbase.web.native.tables import NativeTables
@@ -318,6 +320,7 @@ class Program(Worker):
         control = ControlPlane(self)
         control.captcha = captcha_demand(self)
         TenantRoutes(self.tenants, self.platform.tenants_of).register(control)
+        CsrfRoute(session_cookies(self)).register(control)
         gotrue = register_accounts(self, control)
         gotrue.external["passkeys"] = self.config.passkeys.enabled
         register_factors(self, control)
@@ -351,6 +354,7 @@ class Program(Worker):
             granted=self.grants.apply,
             used=self.api_keys.used,
             platform=self.platform,
+            cookies=session_cookies(self),
         )
         return build(parts, without)
 

@@ -178,4 +178,5 @@ def public_url(config: Config) -> str:
     if config.server.public_url:
         return config.server.public_url.rstrip("/")
     host = "127.0.0.1" if config.server.host in {"0.0.0.0", "::"} else config.server.host  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.server.port}"
+    scheme = "https" if config.is_https else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.server.port}"

@@ -163,10 +163,35 @@ def check_authenticate(server: Server, off: dict[str, str]) -> None:
     assert server.request("GET", "/rest/v1/deadline_probe", key="not-a-token", headers=off).status_code == 401
 
 
+def check_cross_origin(server: Server, off: dict[str, str]) -> None:
+    """A foreign page's write with a session cookie is refused before the cookie is looked at."""
+    headers = {**off, "cookie": "fluxbase_access_token=x", "sec-fetch-site": "cross-site"}
+    assert _get(server, "/rest/v1/rpc/nothing", headers, method="POST").status_code == 403
+
+
+def check_csrf_token(server: Server, off: dict[str, str]) -> None:
+    """A write with a good session cookie and no token is refused."""
+    token = server.token("00000000-0000-4000-8000-0000000000c5", session_id="00000000-0000-4000-8000-00000000c5f1")
+    assert _get(server, "/rest/v1/rpc/nothing", {**off, "cookie": f"fluxbase_access_token={token}"}, method="POST").status_code == 403
+
+
 def check_authorise(server: Server, off: dict[str, str]) -> None:
     """A route for the service key is closed to anon."""
     assert _get(server, "/api/v1/admin/status", off).status_code == 401
     assert server.request("GET", "/api/v1/admin/status", key="service", headers=off).status_code == 200
+
+
+def check_cookie_session(server: Server, off: dict[str, str]) -> None:
+    """A sign-in that asks for cookies gets them, and no token in the body."""
+    own_address = httpx.HTTPTransport(local_address=f"127.9.9.{1 + len(off)}")  # limits count by it
+    with httpx.Client(base_url=server.url, transport=own_address, trust_env=False, timeout=30) as client:
+        token = client.get("/api/v1/auth/csrf").json()["csrf_token"]
+        body = {"email": f"line{time.monotonic_ns()}@example.org", "password": "a long enough password"}
+        headers = {**off, "x-session-mode": "cookie", "x-csrf-token": token}
+        answer = client.post("/api/v1/auth/signup", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    assert "access_token" not in answer.json()
+    assert any(line.startswith("fluxbase_access_token=ey") for line in answer.headers.get_list("set-cookie"))
 
 
 def check_principal_limit(server: Server, off: dict[str, str]) -> None:
@@ -193,10 +218,13 @@ CHECKS: dict[str, Check] = {
     "BodyLimit": check_body_limit,
     "Deadline": check_deadline,
     "AddressLimit": check_address_limit,
+    "CrossOrigin": check_cross_origin,
     "TenantCandidate": check_tenant_candidate,
     "Authenticate": check_authenticate,
+    "CsrfToken": check_csrf_token,
     "Authorise": check_authorise,
     "PrincipalLimit": check_principal_limit,
+    "CookieSession": check_cookie_session,
 }
 
 

@@ -57,7 +57,7 @@ def test_json_has_every_setting(folder: Path) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text()
     assert [key for key in shown if f"`{key}`" not in page] == []
     assert shown["auth.jwt_secret"] == {"value": "[secret]", "origin": "FLUXBASE_AUTH_JWT_SECRET_FILE"}
-    assert shown["database.url"] == {"value": "[secret]", "origin": "fluxbase.yaml"}
+    assert shown["database.url"] == {"value": "[secret]", "origin": "fluxbase.yaml (with a variable)"}
     assert shown["master_key"] == {"value": None, "origin": "default"}
     assert SECRET not in done.stdout + done.stderr
     assert ENV["DB_PASSWORD"] not in done.stdout + done.stderr

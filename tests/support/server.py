@@ -53,7 +53,12 @@ class Server:
     @property
     def url(self) -> str:
         """Base URL without a trailing slash."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.has_tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether its own listener speaks TLS; then with a certificate of the tests' own making, which is not compared."""
+        return bool(self.env.get("FLUXBASE_SERVER_TLS_CERT"))
 
     @property
     def anon_key(self) -> str:
@@ -119,7 +124,7 @@ class Server:
         if key is not None:
             credential = {"anon": self.keys.get("anon_key"), "service": self.keys.get("service_key")}.get(key, key)
             merged.setdefault("authorization", f"Bearer {credential}")
-        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, timeout=30, trust_env=False, verify=not self.has_tls) as client:
             answer = client.request(method, path, headers=merged, **options)
         self._assert_unspilt(f"the answer to {method} {path[:80]}", answer.content, str(answer.headers.raw))
         return answer
@@ -215,7 +220,7 @@ def wait_for_url(url: str, process: subprocess.Popen[bytes]) -> None:
     ends_at = time.monotonic() + START_SECONDS
     while time.monotonic() < ends_at and process.poll() is None:
         try:
-            if httpx.get(url, timeout=2, trust_env=False).status_code == 200:
+            if httpx.get(url, timeout=2, trust_env=False, verify=False).status_code == 200:
                 return
         except httpx.HTTPError:
             pass

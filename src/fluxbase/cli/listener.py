@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import math
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from granian._granian import SocketHolder
-from granian.constants import HTTPModes, Interfaces, Loops
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
@@ -26,6 +27,7 @@ from fluxbase.db.instance import ClusterError
 
 if TYPE_CHECKING:
     from fluxbase.config import Config
+    from fluxbase.config.tls import Tls
 
 READY_SECONDS = 30.0
 """How long a reload waits for a new worker before it stops the old one."""
@@ -60,11 +62,32 @@ def _refusal(error: OSError, host: str, port: int) -> str:
     return f"this machine cannot listen on {place} ({error.strerror or error}); choose an address of its own with --host"
 
 
+def check_certificate(tls: Tls) -> None:
+    """Raises ClusterError for a certificate or key that cannot be used: found out before anything listens with it."""
+    if not tls.cert:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
+    except ssl.SSLError as error:
+        reason = (error.reason or "unreadable").lower().replace("_", " ")
+        raise ClusterError(
+            f"server.tls: certificate and key do not work together ({reason}); both must be PEM, the key unencrypted"
+        ) from None
+    except OSError as error:
+        raise ClusterError(f"server.tls: {error.filename or tls.cert} cannot be read ({error.strerror})") from None
+
+
 class Workers(MPServer):
     """granian's supervisor on a socket of ours; replaces workers only when the new ones serve."""
 
     def __init__(
-        self, target: str, config: Config, listener: socket.socket, *, may_reload: Callable[[], bool], is_ready: Callable[[int], bool]
+        self,
+        target: str,
+        config: Config,
+        listener: socket.socket,
+        *,
+        may_reload: Callable[[], Config | None],
+        is_ready: Callable[[int], bool],
     ) -> None:
         server = config.server
         super().__init__(
@@ -83,6 +106,7 @@ class Workers(MPServer):
             workers_kill_timeout=max(1, math.ceil(server.graceful_stop_seconds)),
             factory=True,
         )
+        self._use_certificate(config.server.tls)
         self._listener = listener
         self._may_reload = may_reload
         self._is_ready = is_ready
@@ -95,9 +119,17 @@ class Workers(MPServer):
         self._shd: Any = SocketHolder(self._sfd, False, self.backlog)  # type: ignore[call-arg] # its stub has no constructor
         self._sso = self._listener
 
+    def _use_certificate(self, tls: Tls) -> None:
+        """Of the workers that are started from now on; rustls offers forward-secret AEAD suites only."""
+        if tls.cert:
+            oldest = SSLProtocols.tls13 if tls.min_version == "1.3" else SSLProtocols.tls12
+            self.build_ssl_context(Path(tls.cert), Path(tls.key), None, oldest, None, [], False)
+
     def _reload(self, spawn_target: Any, target_loader: Any) -> None:
-        """SIGHUP: new workers with the configuration as it is now, unless that cannot be."""
-        if self._may_reload():
+        """SIGHUP: new workers with configuration and certificate as they are now, unless that cannot be."""
+        config = self._may_reload()
+        if config is not None:
+            self._use_certificate(config.server.tls)
             super()._reload(spawn_target, target_loader)
         else:
             self.reload_signal = False

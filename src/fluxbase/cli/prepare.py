@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fluxbase import __version__
 from fluxbase.app import EMBEDDED_DATABASE, Target, open_program, target_of
-from fluxbase.cli.listener import bind
+from fluxbase.cli.listener import bind, check_certificate
 from fluxbase.cli.prepare_peer import check_peer
 from fluxbase.config import Config
 from fluxbase.crypto.master import MasterKey
@@ -57,6 +57,7 @@ def prepare(config: Config, *, example: Path | None, progress: Progress) -> Prep
     prepared = Prepared(config, Instance(config.data_dir), None, None, {})
     try:
         prepared.instance.acquire()
+        check_certificate(config.server.tls)
         prepared.listener = bind(config.server.host, config.server.port, config.server.backlog)
         if config.server.port == 0:
             port = int(prepared.listener.getsockname()[1])

@@ -179,9 +179,10 @@ def changed_fixed(old: Config, new: Config) -> list[str]:
     return [key for key in keys if value(old, key) != value(new, key)]
 
 
-def _may_reload(prepared: Prepared, log: Any) -> bool:
-    """Read the configuration again; true when new workers may start with it. A refusal leaves everything as it was."""
+def _may_reload(prepared: Prepared, log: Any) -> Config | None:
+    """Read the configuration again; what new workers may start with, or None. A refusal leaves everything as it was."""
     from fluxbase.app import target_of
+    from fluxbase.cli.listener import check_certificate
     from fluxbase.cli.prepare import provision_database
     from fluxbase.config import ConfigError, load_config
     from fluxbase.crypto.master import MasterKey, MasterKeyError
@@ -193,16 +194,20 @@ def _may_reload(prepared: Prepared, log: Any) -> bool:
         fixed = changed_fixed(prepared.config, config)
         if fixed:
             log.error("reload_refused", error=f"{', '.join(fixed)} can only change with a restart; nothing was reloaded")
-            return False
+            return None
+        if bool(config.server.tls.cert) != bool(prepared.config.server.tls.cert):
+            log.error("reload_refused", error="TLS can only be switched on or off with a restart; nothing was reloaded")
+            return None
+        check_certificate(config.server.tls)
         if config.database.manage:
             target = target_of(config, MasterKey.load(config.data_dir / "master.key", config.master_key))
             provision_database(config, target, Progress(is_quiet=True))
     except (ConfigError, ProvisionError, ClusterError, MasterKeyError) as error:
         log.error("reload_refused", error=str(error))  # noqa: TRY400 - a refusal is one line, not a traceback
-        return False
+        return None
     prepared.config = config
     log.info("reloading", workers=config.server.workers)
-    return True
+    return config
 
 
 def _watch_cluster(cluster: Cluster, ends: threading.Event) -> None:

@@ -30,6 +30,8 @@ RESERVED = frozenset(
 )
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KNOWN_SECRETS = {"super-secret-jwt-token-with-at-least-32-characters-long"}
+WITH_VARIABLE = "with a variable"
+"""Mark of a value whose text in the file names a ${VARIABLE}."""
 MIN_SECRET_BYTES = 32
 MIN_DISTINCT = 8
 MASTER_KEY_BYTES = 32
@@ -54,7 +56,7 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
     if file.exists():
         for key, value in _flatten(_read_yaml(file), fields):
             values[key] = _interpolate(value, key, env)
-            origins[key] = file.name
+            origins[key] = file.name if values[key] == value else f"{file.name} ({WITH_VARIABLE})"
     elif path is not None or "FLUXBASE_CONFIG" in env:
         raise ConfigError("FLUXBASE_CONFIG names a file that does not exist")
     names = {variable_of(key): key for key in fields}

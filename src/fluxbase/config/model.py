@@ -29,6 +29,7 @@ from fluxbase.config.outbound import Outbound
 from fluxbase.config.rbac import Rbac
 from fluxbase.config.saml import Saml
 from fluxbase.config.section import Section
+from fluxbase.config.tls import Tls
 from fluxbase.kernel.ids import CLIENT_ROLES, is_catalogue_schema, is_system_schema
 from fluxbase.kernel.secret import Secret
 
@@ -52,6 +53,7 @@ class Server(Section):
     graceful_stop_seconds: float = Field(default=20.0, gt=0, description="Time for requests under way at a stop.")
     backlog: int = Field(default=2048, ge=128, description="Listen backlog.")
     max_connections: int = Field(default=10_000, ge=1, description="Client connections a worker holds, idle ones included.")
+    tls: Tls = Tls()
 
     @field_validator("public_url")
     @classmethod
@@ -236,6 +238,11 @@ class Config(Section):
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")
     data_dir: Path = Field(default=Path(".fluxbase"), description="Where the instance keeps its data.")
     origins: dict[str, str] = Field(default={}, description="Where each value came from.")
+
+    @property
+    def is_https(self) -> bool:
+        """Whether clients speak https: by the public URL, else by our own TLS."""
+        return self.server.public_url.startswith("https://") if self.server.public_url else bool(self.server.tls.cert)
 
     @model_validator(mode="after")
     def _exposure(self) -> Self:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.web.session_cookies import NOTHING
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
     from fluxbase.web.routing import Route
+    from fluxbase.web.session_cookies import Carried
 
     Message = MutableMapping[str, Any]
     Scope = MutableMapping[str, Any]
@@ -61,6 +64,10 @@ class RequestContext:
     tenant: Tenant | None = None
     """What host name or X-FB-Tenant names; the principal says whose request it is."""
     principal: Principal | None = None
+    cookies: Carried = NOTHING
+    """Our session cookies, as sent: unverified."""
+    is_by_cookie: bool = False
+    """Whether the principal was proven by the cookie."""
     status: int = 0
     bytes_sent: int = 0
     has_started: bool = False

@@ -14,6 +14,7 @@ from fluxbase.data.request import DataReply, DataRequest
 from fluxbase.db.executor import RequestSettings
 from fluxbase.web.context import RequestContext, context_of
 from fluxbase.web.middleware.body_limit import read_body
+from fluxbase.web.session_cookies import CREDENTIAL_COOKIES
 
 if TYPE_CHECKING:
     from fluxbase.web.context import Receive, Scope, Send
@@ -32,9 +33,9 @@ def settings_of(method: str, path: str, context: RequestContext, hidden_headers:
 
 
 def parse_cookies(text: str) -> dict[str, str]:
-    """Name → value of a Cookie header; malformed parts are skipped."""
+    """Name → value of a Cookie header; malformed parts and our own session's cookies are left out."""
     pairs = (part.strip().partition("=") for part in text.split(";"))
-    return {name: value for name, separator, value in pairs if separator and name}
+    return {name: value for name, separator, value in pairs if separator and name and name not in CREDENTIAL_COOKIES}
 
 
 def text_of(headers: dict[bytes, bytes], name: bytes) -> str:

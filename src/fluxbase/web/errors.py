@@ -96,6 +96,8 @@ _NATIVE_CODE_OF_SQLSTATE = {
 
 _NATIVE_CODE_OF_CODE = {
     "revoked": "REVOKED_TOKEN",
+    "csrf_failed": "CSRF_FAILED",
+    "cross_origin_refused": "CSRF_FAILED",
     "missing_credential": "MISSING_AUTHENTICATION",
     "token_expired": "EXPIRED_TOKEN",
     "bad_body": "INVALID_REQUEST_BODY",

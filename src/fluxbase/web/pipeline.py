@@ -18,7 +18,9 @@ from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, Pl
 from fluxbase.web.middleware.authorise import Authorise
 from fluxbase.web.middleware.blocklist import Blocklist
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
+from fluxbase.web.middleware.cookie_session import CookieSession
 from fluxbase.web.middleware.cors import Cors
+from fluxbase.web.middleware.cross_origin import CrossOrigin, CsrfToken
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
 from fluxbase.web.middleware.normalise import Normalise
 from fluxbase.web.middleware.rate_limits import AddressLimit, PrincipalLimit
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from fluxbase.web.middleware.authenticate import Credentials
     from fluxbase.web.middleware.authorise import Standing
     from fluxbase.web.routing import RouteTable
+    from fluxbase.web.session_cookies import SessionCookies
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Parts:
     """How a declared error is worded on the wire."""
     standing: Standing | None = None
     """Whether a caller of the control plane is still one."""
+    cookies: SessionCookies | None = None
+    """Sessions by cookie; None: this kind of server has none."""
     granted: Callable[[Principal], Principal] = lambda principal: principal
     """The caller with what he holds in his claims."""
     used: Callable[[Principal, str], None] = lambda _principal, _address: None
@@ -72,25 +77,28 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
     return [
         ("RequestId", RequestId),
         ("AccessLog", lambda app: AccessLog(app, parts.access_sink)),
-        ("SecurityHeaders", lambda app: SecurityHeaders(app, is_https=server.public_url.startswith("https://"))),
+        ("SecurityHeaders", lambda app: SecurityHeaders(app, is_https=parts.config.is_https)),
         ("Cors", lambda app: Cors(app, server.cors_origins)),
         ("ErrorBoundary", lambda app: ErrorBoundary(app, parts.renderer)),
         ("TrustedProxy", lambda app: TrustedProxy(app, server.trusted_proxies, server.trusted_proxy_hops)),
         ("Errors", lambda app: Errors(app, parts.renderer)),
         ("HostAndScheme", lambda app: HostAndScheme(app, allowed_hosts(parts.config), server.public_url)),
-        ("Normalise", lambda app: Normalise(app, server.url_limit_bytes)),
+        ("Normalise", lambda app: Normalise(app, server.url_limit_bytes, parts.cookies)),
         ("Blocklist", lambda app: Blocklist(app, parts.kept_out, parts.routes, parts.config.limits.canary_paths)),
         ("Route", lambda app: RouteMatch(app, parts.routes)),
         ("BodyLimit", lambda app: BodyLimit(app, server.body_timeout_seconds)),
         ("Deadline", lambda app: Deadline(app, server.request_timeout_seconds)),
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, parts.config.limits)),
+        ("CrossOrigin", lambda app: CrossOrigin(app, server.public_url, server.cors_origins)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
         (
             "Authenticate",
             lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted, parts.platform),
         ),
+        ("CsrfToken", lambda app: CsrfToken(app, parts.cookies)),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
         ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),
+        ("CookieSession", lambda app: CookieSession(app, parts.cookies)),
     ]
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App
 
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+WEBSOCKET = "WEBSOCKET"
+"""The method of a handshake: only a route that names it speaks WebSocket."""
 _REMEMBERED_LENGTH = 128
 """Longer paths are matched anew each time, so that what is remembered stays small."""
 ROWS = {verb: f"tables:rows:{'read' if verb in {'GET', 'HEAD', 'OPTIONS'} else 'write'}" for verb in ANY_METHOD}

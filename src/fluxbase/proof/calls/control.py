@@ -12,5 +12,6 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "root": (Call("GET", "/", by=NOBODY, shows="", because=_CONSTANT),),
     "jwks:/.well-known/jwks.json": (Call("GET", "/.well-known/jwks.json", by=NOBODY, shows="kid"),),
     "jwks:/auth/v1/.well-known/jwks.json": (Call("GET", "/auth/v1/.well-known/jwks.json", by=NOBODY, shows="kid"),),
+    "auth.csrf": (Call("GET", "/api/v1/auth/csrf", by=NOBODY, shows="", because="random, of no tenant"),),
     "admin.status": (Call("GET", "/api/v1/admin/status", by=INSTANCE, shows="", because="speaks of the process"),),
 }

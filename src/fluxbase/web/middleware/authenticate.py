@@ -145,7 +145,11 @@ class Authenticate:
         if access is Access.ENTRY:
             key = context.headers.get(b"apikey")
             return [] if key is None else [key.decode("latin-1")]
-        return self._credentials(context.headers)
+        found = self._credentials(context.headers)
+        if not found and context.cookies.access:
+            context.is_by_cookie = True
+            return [context.cookies.access]
+        return found
 
     def _anonymous(self, context: RequestContext) -> Principal:
         named = context.tenant or self._registry.default

@@ -25,11 +25,14 @@ class BodyLimit:
         self._body_timeout_seconds = body_timeout_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
+        if scope["type"] == "lifespan" or scope.get("method") in {"GET", "HEAD"}:
             await self._app(scope, receive, send)
             return
         context = context_of(scope)
         limit = context.route.body_limit_bytes if context.route else 0
+        if scope["type"] == "websocket":
+            await self._app(scope, _limited_messages(receive, limit), send)
+            return
         if b"content-encoding" in context.headers and context.headers[b"content-encoding"] != b"identity":
             raise UnsupportedMedia("Compressed request bodies are not accepted.", code="content_encoding")
         declared = context.headers.get(b"content-length")
@@ -54,6 +57,18 @@ class BodyLimit:
             return message
 
         await self._app(scope, limited_receive, send)
+
+
+def _limited_messages(receive: Receive, limit: int) -> Receive:
+    """Each message of a socket counts by itself."""
+
+    async def limited() -> Message:
+        message = await receive()
+        if len(message.get("bytes") or b"") > limit or len((message.get("text") or "").encode()) > limit:
+            raise TooLarge(f"The message is over the limit of {limit} bytes.", code="body_too_large")
+        return message
+
+    return limited
 
 
 class Deadline:

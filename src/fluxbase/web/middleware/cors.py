@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
 
 ALLOWED_HEADERS = (
-    b"Origin, Content-Type, Accept, Authorization, apikey, X-FB-Tenant, X-Client-Key, X-Service-Key, X-CSRF-Token, "
+    b"Origin, Content-Type, Accept, Authorization, apikey, X-FB-Tenant, X-Client-Key, X-Service-Key, X-CSRF-Token, X-Session-Mode, "
     b"X-Impersonation-Token, Idempotency-Key, Prefer, Range, Range-Unit, X-Storage-Content-Type, X-Storage-Cache-Control, "
     b"X-Storage-Metadata, X-Upsert, X-Metadata, X-Client-Info, X-Supabase-Api-Version, X-Retry-Count, Accept-Profile, "
-    b"Content-Profile, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Defer-Length, Cache-Control, "
+    b"Content-Profile, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, Upload-Defer-Length, Upload-Checksum, Cache-Control, "
     b"traceparent, tracestate, baggage"
 )
 EXPOSED_HEADERS = (
     b"Content-Range, Content-Location, Content-Length, ETag, Link, X-Total-Count, X-Request-ID, RateLimit, RateLimit-Policy, "
-    b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-    b"Retry-After, Location, X-Supabase-Api-Version, Preference-Applied, Content-Profile, X-Affected-Count"
+    b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Location, Tus-Resumable, Tus-Version, Tus-Extension, "
+    b"Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata, X-Supabase-Api-Version, "
+    b"Preference-Applied, Content-Profile, X-Affected-Count"
 )
 METHODS = b"GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.kernel.errors import FluxbaseError, Kind
 from fluxbase.web.context import context_of
 from fluxbase.web.errors import constant_internal, render
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
     from fluxbase.web.errors import Renderer
 
+CLOSE_CODES = {Kind.TOO_LARGE: 1009, Kind.INTERNAL: 1011, Kind.UNAVAILABLE: 1013, Kind.RATE_LIMITED: 1013}
+"""RFC 6455 7.4.1; everything else is a policy violation."""
 _log = structlog.get_logger("fluxbase.web")
 
 
 async def send_error(error: FluxbaseError, scope: Scope, send: Send, renderer: Renderer = render) -> None:
-    """Answer with a declared error, or close a websocket before it was accepted."""
+    """Answer with a declared error, or close a websocket: before it was accepted the client sees 403."""
     context = context_of(scope)
     context.error_code = error.code
-    if context.has_started:
-        return
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        await send({"type": "websocket.close", "code": CLOSE_CODES.get(error.kind, 1008), "reason": ""})
+        return
+    if context.has_started:
         return
     status, headers, body = renderer(error, context.dialect, context.principal, context.request_id)
     headers.append((b"content-length", str(len(body)).encode()))

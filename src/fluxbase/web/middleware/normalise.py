@@ -15,6 +15,7 @@ from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.session_cookies import SessionCookies
 
 _SINGLE = frozenset(
     {b"authorization", b"apikey", b"host", b"content-length", b"content-type", b"x-client-key", b"x-service-key",
@@ -25,10 +26,11 @@ _NUL_QUERY = re.compile(rb"%00|[\x00-\x1f\x7f]")
 
 
 class Normalise:
-    """Sets ``context.headers`` and ``context.path``."""
+    """Sets ``context.headers``, ``context.path`` and ``context.cookies``."""
 
-    def __init__(self, app: App, url_limit_bytes: int) -> None:
+    def __init__(self, app: App, url_limit_bytes: int, cookies: SessionCookies | None = None) -> None:
         self._app = app
+        self._cookies = cookies
         self._url_limit_bytes = url_limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,6 +45,9 @@ class Normalise:
         client_id = headers.get(b"x-request-id")
         if client_id is not None:
             context.client_request_id = client_id[:128].decode("latin-1")
+        cookie = headers.get(b"cookie")
+        if cookie is not None and self._cookies is not None:
+            context.cookies = self._cookies.carried(cookie)
         query: bytes = scope["query_string"]
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         if len(raw_path) + len(query) > self._url_limit_bytes:

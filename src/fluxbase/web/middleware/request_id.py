@@ -56,6 +56,8 @@ class RequestId:
             kind = message["type"]
             if kind == "http.response.body":
                 context.bytes_sent += len(message.get("body", b""))
+            elif kind == "websocket.close" and not context.has_started:
+                context.status = 403
             elif kind in _STARTS:
                 context.status = message.get("status", 101)
                 context.has_started = True

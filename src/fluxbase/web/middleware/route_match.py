@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluxbase.web.context import context_of
+from fluxbase.web.routing import WEBSOCKET
 
 if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RouteMatch:
-    """Sets ``context.route`` and ``context.path_parameters``; unknown paths end here."""
+    """Sets ``context.route`` and ``context.path_parameters``; unknown paths end here, and handshakes on paths without sockets."""
 
     def __init__(self, app: App, table: RouteTable) -> None:
         self._app = app
@@ -21,5 +22,5 @@ class RouteMatch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             context = context_of(scope)
-            context.route, context.path_parameters = self._table.match(scope.get("method", "GET"), context.path)
+            context.route, context.path_parameters = self._table.match(scope.get("method", WEBSOCKET), context.path)
         await self._app(scope, receive, send)
