@@ -32,7 +32,7 @@ from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.outbound.client import OutboundClient
 from fluxbase.parts.account_mails import register_account_mails
-from fluxbase.parts.accounts import account_parts, register_accounts
+from fluxbase.parts.accounts import account_parts, forget_expired, register_accounts
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import rate_limiter, validated_rules
 from fluxbase.parts.platform import platform_service, register_platform
@@ -365,7 +365,7 @@ class Program(Worker):
 
     async def listen(self) -> None:
         """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
-        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), self.mail.run())
+        await asyncio.gather(self._hear(), self._watch_roles(), self._watch_catalogue(), forget_expired(self), self.mail.run())
 
     async def close(self) -> None:
         """End connections and background work."""
@@ -375,6 +375,10 @@ class Program(Worker):
         await self.account_sessions.close()
         await self.outbound.close()
         self.auth.passwords.close()
+
+    def tenants_in_use(self) -> list[TenantId]:
+        """Whose database this worker has been in."""
+        return list(self._signers)
 
     async def _hear(self) -> None:
         """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""

@@ -32,11 +32,11 @@ def forged(server: Server) -> Iterator[tuple[Server, Forge]]:
 
 @pytest.mark.parametrize("name", [*OUTSIDE, *INSIDE])
 def test_a_bad_token_is_refused(forged: tuple[Server, Forge], name: str) -> None:
-    """401 in ``Authorization`` and in ``apikey``, on REST and natively."""
+    """401 in ``Authorization`` and in ``apikey``, on REST, natively and on the control plane."""
     server, good = forged
     raw = (OUTSIDE | INSIDE)[name](good).encode()
     for headers in ({"authorization": b"Bearer " + raw}, {"apikey": raw}):
-        for path in ("/rest/v1/open_page", "/api/v1/tables/open_page"):
+        for path in ("/rest/v1/open_page", "/api/v1/tables/open_page", "/api/v1/auth/user"):
             answer = server.request("GET", path, key=None, headers=headers)  # type: ignore[arg-type]
             assert answer.status_code == 401, (name, headers, answer.text)
 

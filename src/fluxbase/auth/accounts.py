@@ -144,12 +144,12 @@ class Accounts:
         if not self.settings.password_enabled:
             raise AuthError("Email logins are disabled", code="email_provider_disabled")
         address = email.strip()[:320].replace("\0", "")
-        async with self._transactions(tenant, reason="sign in: find the account") as tx:
+        async with self._transactions(tenant, reason="sign in: find the account", is_single=True) as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, address)
         known = user.password_hash if user is not None else None
         is_right = await self._passwords.verify(known, password[:LONGEST_PASSWORD] if len(password) <= LONGEST_PASSWORD else "")
         if user is None or not is_right or len(password) > LONGEST_PASSWORD:
-            async with self._transactions(tenant, reason="sign in: wrong password") as tx:
+            async with self._transactions(tenant, reason="sign in: wrong password", is_single=True) as tx:
                 await user_store.count_failure(
                     tx, tenant.id, address, lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
                 )
@@ -166,7 +166,7 @@ class Accounts:
 
     async def current(self, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
         """The user of a verified token. Raises AuthError ``session_not_found`` or ``user_not_found``."""
-        async with self._transactions(tenant, reason="read the caller's account") as tx:
+        async with self._transactions(tenant, reason="read the caller's account", is_single=True) as tx:
             return await self.read_current(tx, tenant, principal)
 
     async def read_current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:

@@ -26,7 +26,7 @@ class SystemTx(Protocol):
 class SystemSessions(Protocol):
     """Opens such transactions; commits when the block ends well."""
 
-    def __call__(self, tenant: Tenant, *, reason: str) -> AbstractAsyncContextManager[Any]:
+    def __call__(self, tenant: Tenant, *, reason: str, is_single: bool = False) -> AbstractAsyncContextManager[Any]:
         """``async with sessions(tenant, reason="…") as tx``."""
         ...
 

@@ -182,10 +182,12 @@ async def allow_user(tx: SystemTx, user: UserId, *, prefix: str) -> None:
     await tx.fetch("delete from auth.denylist where key = $1::text returning key", f"{prefix}user:{user}")
 
 
-async def remove_expired(tx: SystemTx) -> None:
+async def remove_expired(tx: SystemTx, tenant: TenantId) -> None:
     """Forget what can do nothing any more: sessions with their tokens, and what was denied until a time that has come."""
     await tx.fetch("delete from auth.denylist where expires_at < now() - interval '1 hour' returning key")
-    await tx.fetch("delete from auth.sessions where expires_at < now() - interval '1 day' returning id")
+    await tx.fetch(
+        "delete from auth.sessions where tenant_id = $1::text::uuid and expires_at < now() - interval '1 day' returning id", tenant
+    )
 
 
 async def is_fresh(tx: SystemTx, tenant: TenantId, session: SessionId, *, seconds: int) -> bool:

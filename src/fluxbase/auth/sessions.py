@@ -80,13 +80,14 @@ class Sessions:
         if token is None or token.locator != tenant.locator:
             raise _not_found()
         child, began = self._child(tenant, raw_token), time.monotonic()
-        async with self._transactions(tenant, reason="refresh a session") as tx:
+        async with self._transactions(tenant, reason="refresh a session", is_single=True) as tx:
             found = await session_store.rotate(
                 tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
                 lifetime_seconds=self._settings.refresh_token_seconds,
             )  # fmt: skip
-            refused = None
-            if found is None:
+        refused = None
+        if found is None:
+            async with self._transactions(tenant, reason="a refresh token that was used") as tx:
                 found, refused = await self._again(tx, tenant, token.digest, math.ceil(time.monotonic() - began))
         if refused is not None or found is None:
             raise refused or _not_found()
@@ -131,6 +132,11 @@ class Sessions:
         """The user's live sessions."""
         async with self._transactions(tenant, reason="list the sessions of a user") as tx:
             return await session_store.list_sessions(tx, tenant.id, user)
+
+    async def forget_expired(self, tenant: Tenant) -> None:
+        """Remove sessions and denials whose time is over."""
+        async with self._transactions(tenant, reason="forget expired sessions") as tx:
+            await session_store.remove_expired(tx, tenant.id)
 
     async def forget_ban(self, tx: SystemTx, tenant: Tenant, user: User) -> None:
         """A ban that has come to its end no longer denies the user's new tokens."""

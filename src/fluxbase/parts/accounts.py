@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,12 +14,16 @@ from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.passwords import Passwords
 from fluxbase.auth.sessions import Sessions
 from fluxbase.auth.user_admin import UserAdmin
+from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.tenancy.shared import deny_prefix
 
 if TYPE_CHECKING:
     from fluxbase.app import Program
     from fluxbase.web.control import ControlPlane
     from fluxbase.web.supabase.auth.accounts import GoTrueAccounts
+
+
+CLEANING_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,15 @@ def account_parts(program: Program) -> AccountParts:
     accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record)
     users = UserAdmin(program.account_sessions, passwords, sessions, settings, record, prefix_of=deny_prefix)
     return AccountParts(passwords, sessions, gate, accounts, users)
+
+
+async def forget_expired(program: Program) -> None:
+    """Once an hour, in every database this worker has to do with, for ever."""
+    while True:
+        await asyncio.sleep(CLEANING_SECONDS)
+        for tenant_id in program.tenants_in_use():
+            with contextlib.suppress(FluxbaseError):
+                await program.auth.sessions.forget_expired(program.registry.get(tenant_id))
 
 
 def register_accounts(program: Program, control: ControlPlane) -> GoTrueAccounts:

@@ -35,7 +35,7 @@ def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapp
         for kind in _OWN_KINDS if access is Access.INSTANCE else ():
             yield Crossing(f"{kind} on a route of the instance", own.headers(kind), is_about_other=True, must_refuse=True)
         return
-    is_read = access is not Access.PUBLIC
+    is_read = access not in (Access.PUBLIC, Access.ENTRY)
     kinds = [kind for kind in call.by if kind != "instance"]
     for kind in kinds:
         headers = own.headers(kind)

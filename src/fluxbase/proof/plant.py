@@ -83,7 +83,7 @@ class Plants:
         program, tenant = self._program, place.tenant
         place.credentials = {
             **(await program.keys.show(tenant)).revealed(),
-            "access_token": await self._token(tenant),
+            "access_token": await self._token(tenant, user := await self._account(place)),
             "instance": (await program.keys.show(program.registry.default)).service_key.reveal(),
         }
         signer = (await program.rings.get(tenant.id)).ring.signer
@@ -91,7 +91,7 @@ class Plants:
             "tenant": tenant.id, "slug": tenant.slug, "host": f"{tenant.slug}.{program.config.tenants.base_host}", "canary": place.canary,
             "schema": self.schema, "own_schema": self.schema_of(tenant),
             "kid": signer.key_id, "scratch": self.scratch, "row": str(uuid.uuid4()), "public_row": str(uuid.uuid4()),
-            "spare": str(uuid.uuid4()),
+            "spare": str(uuid.uuid4()), "user": user,
         }  # fmt: skip
         await self.refresh(place)
         if tenant.isolation != "row":
@@ -100,8 +100,17 @@ class Plants:
                 await tx.fetch(named_sql("proof", "comment"))
         await program.tenants.update(tenant.id, metadata={"proof": place.canary}, actor=ACTOR)
 
-    async def _token(self, tenant: Tenant) -> str:
-        return await TokenMinter(self._program.rings, self._program.rules).access_token(tenant.id, user_id=str(uuid.uuid4()))
+    async def _account(self, place: Place) -> str:
+        """A user whose address and metadata have the canary; the id."""
+        from fluxbase.auth.user_admin import UserChange
+        from fluxbase.proof.calls.accounts import PASSWORD
+
+        email, metadata = f"{place.canary}@proof.invalid", {"proof": place.canary}
+        new = UserChange(email=email, password=PASSWORD, is_confirmed=True, user_metadata=metadata)
+        return (await self._program.auth.users.create(place.tenant, new, actor=ACTOR)).id
+
+    async def _token(self, tenant: Tenant, user: str) -> str:
+        return await TokenMinter(self._program.rings, self._program.rules).access_token(tenant.id, user_id=user)
 
     async def refresh(self, place: Place) -> None:
         """Put back the rows that calls use up, and give what must be new each time a new name."""

@@ -19,6 +19,7 @@ begin
   return query select * from fluxbase_proof;
 end $$;
 -- name: remove
+delete from auth.users where email like '%@proof.invalid';
 drop table if exists fluxbase_proof cascade;
 drop function if exists fluxbase_proof_leave(text), fluxbase_proof_forge(text);
 -- name: settings

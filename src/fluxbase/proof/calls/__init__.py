@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import control, data, documents, keys, mailed, platform, providers, rbac, tenants
+from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, platform, providers, rbac, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fluxbase.proof.call import Call
 
 CALLS: Mapping[str, tuple[Call, ...]] = {
+    **accounts.CALLS,
     **control.CALLS,
     **data.CALLS,
     **documents.CALLS,
