@@ -20,6 +20,7 @@ from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRings
 from fluxbase.auth.keys import KeyService
 from fluxbase.auth.minter import TokenMinter
+from fluxbase.auth.platform import HOME, home_tenant
 from fluxbase.auth.rules import TokenRules
 from fluxbase.auth.verify import Verifier
 from fluxbase.config import Config, ConfigError, load_config
@@ -36,6 +37,7 @@ from fluxbase.parts.accounts import account_parts, forget_expired, register_acco
 from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
 from fluxbase.parts.network import session_cookies
+from fluxbase.parts.platform import platform_service, register_platform
 from fluxbase.parts.providers import provider_parts, register_providers
 from fluxbase.parts.rbac import register_rbac
 from fluxbase.parts.tenants import tenant_lifecycle
@@ -46,6 +48,7 @@ from fluxbase.worker import AccessSink, Worker, public_url
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from fluxbase.auth.platform import Platform
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import Snapshot
     from fluxbase.db.executor import Executor
@@ -162,9 +165,13 @@ class Program(Worker):
                 tenant = replace(tenant, locator=tenant_locator(tenant.id))
                 await set_locator(tx, tenant.id, tenant.locator)
         self.registry = TenantRegistry(tenant, self._look_up_tenant)
+        self.home = home_tenant(tenant.database, tenant_locator(HOME))
+        self.registry.keep(self.home)
         await self._load_signer(tenant)
 
     async def _look_up_tenant(self, key: Key, value: str) -> Tenant | None:
+        if key == "locator" and value == self.home.locator:
+            return self.home
         async with self.sessions(MAIN, reason="look a tenant up") as tx:
             tenant = await select_served(tx, key, value)
         if tenant is not None and tenant.id not in self._signers:
@@ -174,6 +181,11 @@ class Program(Worker):
     async def _load_signer(self, tenant: Tenant) -> None:
         async with self.sessions(tenant, reason="load the identity key") as tx:
             self._signers[tenant.id] = IdentitySigner(await select_identity_key(tx))
+
+    @cached_property
+    def platform(self) -> Platform:
+        """Administrators of the platform."""
+        return platform_service(self)
 
     @property
     def tenants(self) -> TenantLifecycle:
@@ -307,7 +319,7 @@ class Program(Worker):
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
         control.captcha = captcha_demand(self)
-        TenantRoutes(self.tenants).register(control)
+        TenantRoutes(self.tenants, self.platform.tenants_of).register(control)
         CsrfRoute(session_cookies(self)).register(control)
         gotrue = register_accounts(self, control)
         gotrue.external["passkeys"] = self.config.passkeys.enabled
@@ -315,6 +327,7 @@ class Program(Worker):
         register_providers(self, control, gotrue)
         register_account_mails(self, control, gotrue)
         register_rbac(self, control)
+        register_platform(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -339,6 +352,8 @@ class Program(Worker):
             AccessSink(self),
             standing=self._standing,
             granted=self.grants.apply,
+            used=self.api_keys.used,
+            platform=self.platform,
             cookies=session_cookies(self),
         )
         return build(parts, without)

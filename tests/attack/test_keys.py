@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,12 @@ def test_a_client_key_acts_for_its_owner_in_every_header(store: Server) -> None:
     for headers in ({"apikey": key}, {"x-client-key": key}, {"authorization": f"Bearer {key}"}, {"x-service-key": key}):
         assert [row["id"] for row in store.get("/rest/v1/parcel?select=id", key=None, headers=headers).json()] == [1]
     assert "key" not in store.get(f"{CLIENT}/{made['id']}", key=store.token(user)).json()
+    ends_at = time.monotonic() + 60
+    while (shown := store.get(f"{CLIENT}/{made['id']}", key=store.token(user)).json())[
+        "last_used_at"
+    ] is None and time.monotonic() < ends_at:
+        time.sleep(0.2)
+    assert (shown["last_used_at"] is not None, shown["last_used_address"]) == (True, "127.0.0.1")
     rows = store.root_sql(f"select row_to_json(k)::text from auth.api_keys k where id = '{made['id']}'")
     assert key not in rows[0][0]
     assert key[20:] not in store.log
@@ -194,6 +201,15 @@ def test_twin_that_does_not_look_where_a_key_comes_from_serves_it(store_twin: Se
     assert reads(store_twin, store_twin.service_key, origin="https://app.example") == 403
     assert reads(store_twin, store_twin.service_key, origin="https://app.example", **off) == 200
     assert reads(store_twin, make(store_twin, networks=["203.0.113.0/24"])["key"], **off) == 200
+
+
+def test_a_key_has_its_own_limit(store_twin: Server) -> None:
+    """On the data plane too, however many addresses share it; another key of the same owner is not counted with it."""
+    slow, other = make(store_twin, rate_limit_per_minute=5)["key"], make(store_twin)["key"]
+    answers = [reads(store_twin, slow) for _ in range(15)]
+    assert answers[0] == 200
+    assert set(answers) == {200, 429}
+    assert reads(store_twin, other) == 200
 
 
 def test_nobody_touches_anothers_key(store: Server) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -17,6 +18,8 @@ from fluxbase.config.outbound import Outbound
 from fluxbase.kernel.errors import AddressRefused, PeerUnavailable
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.outbound.client import Answer, OutboundClient
+from tests.support.openid import LyingProvider, lying_provider
+from tests.support.server import Server, free_port, start_server
 
 Handler = Callable[[str], bytes]
 
@@ -227,3 +230,26 @@ def test_what_is_refused_tells_no_address() -> None:
         asyncio.run(client(resolver=inside).get("http://intranet.example/"))
     assert "intranet.example" in refused.value.message
     assert "10.11" not in refused.value.message
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[tuple[Server, LyingProvider]]:
+    """A server whose OpenID provider is on loopback, which no setting allows."""
+    port = free_port()
+    clients = {"inside": {"issuer": f"http://127.0.0.1:{port}", "client_id": "c"}}
+    server = start_server(is_twin=True, env={"FLUXBASE_OAUTH_OIDC": json.dumps(clients)})
+    with lying_provider(port) as provider:
+        yield server, provider
+    server.stop()
+
+
+@pytest.mark.twin("outbound:address")
+def test_discovery_does_not_reach_inside(guarded: tuple[Server, LyingProvider]) -> None:
+    """Over HTTP: a sign-in whose provider is a private address is refused before a packet leaves; twin: the canary is called."""
+    server, provider = guarded
+    path = f"/auth/v1/authorize?provider=inside&code_challenge={'A' * 43}&code_challenge_method=s256"
+    refused = server.get(path, key=None)
+    assert (refused.status_code, refused.json()["error_code"]) == (400, "address_refused")
+    assert provider.requests == 0
+    assert server.get(path, key=None, headers={"x-twin-without": "outbound:address"}).status_code == 302
+    assert provider.requests > 0

@@ -591,3 +591,22 @@ def test_an_auto_confirmed_account_is_not_joined() -> None:
         answer = Browser(world.server).sign_in("liar")
         assert (answer.status_code, answer.json()["error_code"]) == (422, "email_exists")
         assert world.server.sql("select provider from auth.identities where user_id = %s", attacker.id) == [("email",)]
+
+
+def test_the_certified_provider_is_linked_refreshed_and_logged_out_of(world: OpenIdServer) -> None:
+    """Against the real peer: an explicit link, its token refreshed because it ends soon, revoked there and forgotten here."""
+    session = signed_in(world)
+    verifier, challenge = pkce()
+    browser = Browser(world.server)
+    page = browser.visit(link_url(world, session, "peer", challenge).json()["url"], f"linked-{uuid.uuid4().hex}|{address()}|yes")
+    linked = browser.exchange(page, verifier).json()
+    assert linked["user"]["id"] == session["user"]["id"]
+    path = "/api/v1/auth/oauth/peer"
+    first = world.server.get(f"{path}/token", key=session["access_token"]).json()
+    second = world.server.get(f"{path}/token", key=session["access_token"]).json()
+    assert len({linked["provider_token"], first["access_token"], second["access_token"]}) == 3
+    done = world.server.post(f"{path}/logout", key=session["access_token"], json={"redirect_url": APP}).json()
+    assert (done["local_tokens_revoked"], done["provider_token_revoked"], done["requires_redirect"]) == (True, True, True)
+    assert world.server.get(f"{path}/token", key=session["access_token"]).json()["error_code"] == "oauth_token_not_found"
+    refused = world.server.post(f"{path}/logout", key=session["access_token"], json={"redirect_url": "https://evil.test"})
+    assert refused.json()["code"] == "INVALID_REDIRECT_URL"

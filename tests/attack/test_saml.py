@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
     idp = IdentityProvider()
     env = {
         "FLUXBASE_SAML_IDP": json.dumps({"corp": idp.settings(display_name="Corp")}),
-        "FLUXBASE_OAUTH_REDIRECT_URLS": json.dumps([APP]), "FLUXBASE_AUTH_REQUIRE_EMAIL_VERIFICATION": "true",
+        "FLUXBASE_AUTH_REDIRECT_URLS": json.dumps([APP]), "FLUXBASE_AUTH_REQUIRE_EMAIL_VERIFICATION": "true",
     }  # fmt: skip
     server = start_server(is_twin=True, env=env)
     yield World(server, idp)

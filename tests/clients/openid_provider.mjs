@@ -25,7 +25,7 @@ server.listen(Number(OP_PORT), '127.0.0.1', () => {
     features: { devInteractions: { enabled: true }, revocation: { enabled: true }, rpInitiatedLogout: { enabled: true } },
     cookies: { keys: ['a key for tests'] },
     issueRefreshToken: () => true,
-    ttl: { AccessToken: 3600, IdToken: 3600, Interaction: 600, Session: 600, Grant: 600, RefreshToken: 3600, AuthorizationCode: 60 },
+    ttl: { AccessToken: 30, IdToken: 3600, Interaction: 600, Session: 600, Grant: 600, RefreshToken: 3600, AuthorizationCode: 60 },
     renderError: (ctx, out) => { ctx.type = 'json'; ctx.body = out },
   })
   handler = provider.callback()

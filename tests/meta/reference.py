@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic.fields import FieldInfo
 
 from fluxbase.app import Program
+from fluxbase.auth.platform import home_tenant
 from fluxbase.config import Config, settings, variable_of
 from fluxbase.db.doctor import Fix, lints
 from fluxbase.kernel import errors
@@ -219,6 +220,7 @@ def running_routes() -> list[Route]:
     with tempfile.TemporaryDirectory(prefix="fbr-") as folder:
         program = Program(Config.model_validate({"data_dir": folder, "database": {"url": Secret("postgresql://nobody@127.0.0.1:1/none")}}))
         program.registry = TenantRegistry(Tenant(TenantId(str(uuid.UUID(int=0))), "default", DatabaseName("none")), _no_tenant)
+        program.home = home_tenant(DatabaseName("none"), "0" * 9)
         program.build_data_plane()
         return program.routes()
 

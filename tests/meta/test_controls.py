@@ -17,7 +17,7 @@ def proven() -> set[str]:
     """Controls named by a twin that pytest collects."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "tests.support.list_twins", "-p", "no:cacheprovider", "tests/attack"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
     return {line.removeprefix("twin-of: ") for line in ran.stdout.splitlines() if line.startswith("twin-of: ")}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tests.meta.reference import running_routes
 
-WAITING: dict[str, str] = dict.fromkeys(
+WAITING: dict[str, str] = {}
+WAITING |= dict.fromkeys(
     (
         "admin.users_2fa_reset",
         "auth.2fa_challenge",

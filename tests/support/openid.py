@@ -76,6 +76,7 @@ class LyingProvider:
     codes: dict[str, str] = field(default_factory=dict)
     used_codes: list[str] = field(default_factory=list)
     seen_challenges: list[str] = field(default_factory=list)
+    requests: int = 0
 
     @property
     def issuer(self) -> str:
@@ -108,6 +109,7 @@ class LyingProvider:
 
     def reply(self, handler: BaseHTTPRequestHandler, path: str, values: dict[str, str]) -> tuple[int, Any]:
         """Status and JSON, or the URL of a redirect."""
+        self.requests += 1
         match path:
             case "/.well-known/openid-configuration":
                 return 200, {
@@ -200,7 +202,7 @@ def openid_server(**env: str) -> Iterator[OpenIdServer]:
         for name, port in (("peer", peer), ("liar", liar), ("second", second))
     }
     settings = {
-        "FLUXBASE_OAUTH_OIDC": json.dumps(clients), "FLUXBASE_OAUTH_REDIRECT_URLS": json.dumps([APP, OTHER_APP]),
+        "FLUXBASE_OAUTH_OIDC": json.dumps(clients), "FLUXBASE_AUTH_REDIRECT_URLS": json.dumps([APP, OTHER_APP]),
         "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.1/32", **env,
     }  # fmt: skip
     server = start_server(is_twin=True, env=settings)

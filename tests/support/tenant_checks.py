@@ -117,6 +117,10 @@ SQL = {
     ),
 }
 EQUIVALENT = {
+    (
+        "fluxbase/web/middleware/authenticate.py",
+        "tenant.id == self._platform.home.id",
+    ): "the administrators' own tenant, whose tokens no tenant under proof has: tests/attack/test_platform.py enters with them",
     ("fluxbase/auth/sessions.py", "token.locator != tenant.locator"): "the token's hash is looked up in the tenant's rows alone anyway",
     ("fluxbase/auth/one_time.py", "parsed.locator != tenant.locator"): "the token's hash is looked up in the tenant's rows alone anyway",
     (

@@ -12,11 +12,11 @@ from fluxbase.kernel.errors import AuthError
 
 
 class RedirectRule:
-    """The configured URLs; the first of them, or the public URL, is where one goes who asks for nothing."""
+    """The configured URLs; the site is where one goes who asks for nothing."""
 
-    def __init__(self, public_url: str, allowed: list[str]) -> None:
-        self.default = public_url
-        self._allowed = frozenset({public_url, *allowed})
+    def __init__(self, site_url: str, allowed: list[str]) -> None:
+        self.default = site_url
+        self._allowed = frozenset({site_url, *allowed})
 
     def allows(self, url: str) -> bool:
         """Exactly one of the configured strings."""
@@ -28,7 +28,7 @@ class RedirectRule:
             return self.default
         if not self.allows(url):
             raise AuthError(
-                "redirect_to is not in oauth.redirect_urls, where each URL stands exactly as the app sends it.", code="bad_redirect"
+                "redirect_to is not in auth.redirect_urls, where each URL stands exactly as the app sends it.", code="bad_redirect"
             )
         return url
 

@@ -172,6 +172,7 @@ class Verifier:
             deny_keys=(*deny, f"user:{subject}", *((revocable,) if revocable else ()), *factor_keys(_factors_claim(claims))),
             user_id=UserId(subject),
             session_id=SessionId(session) if session else None,
+            impersonated_by=_text_claim(claims, "impersonated_by") if "impersonated_by" in claims else None,
             credential_id=token_id,
             expires_at=expires_at,
             is_pending=bool(claims.get("factor_required")),

@@ -35,6 +35,8 @@ class Prepared:
     cluster: Cluster | None
     listener: socket.socket | None
     keys: dict[str, str]
+    setup_token: str | None = field(default=None, repr=False)
+    """Makes the first platform administrator; None when there is one."""
     notes: list[str] = field(default_factory=list[str])
     """What to print about a database that is served as it is."""
 
@@ -77,7 +79,7 @@ def prepare(config: Config, *, example: Path | None, progress: Progress) -> Prep
         provision_database(config, target, progress)
         _migrate(config, target, example, progress)
         progress.step("Reading the keys")
-        prepared.keys = asyncio.run(_ensure_keys(config))
+        prepared.keys, prepared.setup_token = asyncio.run(_ensure_keys(config))
         prepared.instance.write_state(_state(config))
     except ProvisionError as error:
         prepared.close()
@@ -128,7 +130,9 @@ def _migrate(config: Config, target: Target, example: Path | None, progress: Pro
             progress.say(f"{seeded.rows} rows into {seeded.table}")
 
 
-async def _ensure_keys(config: Config) -> dict[str, str]:
+async def _ensure_keys(config: Config) -> tuple[dict[str, str], str | None]:
     async with open_program(config.data_dir, config=config) as program:
         await program.keys.ensure_keys(program.registry.default)
-        return (await program.keys.show(program.registry.default)).revealed()
+        await program.keys.ensure_keys(program.home)
+        keys = (await program.keys.show(program.registry.default)).revealed()
+        return keys, await program.platform.new_setup_token()

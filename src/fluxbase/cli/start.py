@@ -91,7 +91,10 @@ def _announce(prepared: Prepared, seconds: float, *, example: Path | None, is_js
 
     url, keys = public_url(prepared.config), prepared.keys
     if is_json:
-        sys.stdout.write(json.dumps({"url": url, **keys, "data": str(prepared.config.data_dir.absolute())}) + "\n")
+        started = {"url": url, **keys, "data": str(prepared.config.data_dir.absolute())}
+        if prepared.setup_token is not None:
+            started["setup_token"] = prepared.setup_token
+        sys.stdout.write(json.dumps(started) + "\n")
         sys.stdout.flush()
         return
     if prepared.notes:
@@ -112,6 +115,11 @@ def _announce(prepared: Prepared, seconds: float, *, example: Path | None, is_js
         "  The service and secret keys pass Row Level Security: keep them on servers.",
         "  Show them again: fluxbase keys show        SQL as the administrator: fluxbase db psql",
     ]
+    if prepared.setup_token is not None:
+        lines += [
+            f"  set-up token      {prepared.setup_token}",
+            "  It makes the first administrator, once: POST /api/v1/admin/setup (docs/platform.md)",
+        ]
     if prepared.config.mail.is_kept:
         lines.append("  Mails to users are kept, not sent: fluxbase mail list        (mail.smtp_host sends them)")
     if example is not None and example.name == "flights":

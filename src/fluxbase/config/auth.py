@@ -50,9 +50,10 @@ class Auth(Section):
     hash_queue: int = Field(default=1000, ge=1, description="Sign-ins that may wait for them; further ones are told to come back.")
     lock_after_failures: int = Field(default=5, ge=1, description="Wrong passwords in a row that lock an account.")
     lock_seconds: int = Field(default=900, ge=1, description="How long it is locked.")
-    site_url: str = Field(default="", description="Your application: where a mailed link ends when nothing else was asked for.")
+    site_url: str = Field(default="", description="Your application: where a sign-in ends that asked for nothing else.")
     redirect_urls: list[str] = Field(
-        default=[], description="Where a mailed link may end, each URL exactly as the app sends it; auth.site_url always may."
+        default=[],
+        description="Where a sign-in may end, each URL exactly as sent; auth.site_url always may.",
     )
     magic_link_enabled: bool = Field(default=True, description="Sign-in with a mailed link or code.")
     magic_link_seconds: int = Field(default=900, ge=60, le=86_400, description="Life of a mailed sign-in.")

@@ -68,9 +68,6 @@ class OidcClient(Section):
 class OAuth(Section):
     """Signing in with identity providers."""
 
-    redirect_urls: list[str] = Field(
-        default=[], description="Where a sign-in may return to, each written exactly as the app sends it; server.public_url always may."
-    )
     flow_seconds: int = Field(default=600, ge=60, le=3600, description="Time to come back from the provider.")
     code_seconds: int = Field(default=60, ge=10, le=600, description="Time for the app to turn ?code= into a session.")
     auto_link: bool = Field(
@@ -87,14 +84,6 @@ class OAuth(Section):
     slack: ProviderClient = ProviderClient()
     x: ProviderClient = ProviderClient()
     oidc: dict[str, OidcClient] = Field(default={}, description="Any OpenID provider: name → issuer, client_id, client_secret and more.")
-
-    @field_validator("redirect_urls")
-    @classmethod
-    def _exact(cls, value: list[str]) -> list[str]:
-        for item in value:
-            if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[^\s#*\\]+", item) or re.match(r"(?:javascript|data|vbscript|file|blob|about):", item):
-                raise ValueError("each entry must be an absolute URL without fragment and wildcard")
-        return value
 
     @model_validator(mode="after")
     def _names(self) -> OAuth:

@@ -36,6 +36,8 @@ OWNERS = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLAT
 INSTANCE = frozenset({_KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLATFORM_TOKEN})
 PLATFORM = frozenset({_KIND.PLATFORM_TOKEN})
 ALL_SCOPES = "*"
+OUTSIDE = "outside"
+"""What a platform administrator is who has entered no tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Permission:
     about: str
     scope: str = ""
     """What a key with scopes must carry; empty: only ``*`` will do."""
+    is_outside: bool = False
+    """Whether a platform administrator who has entered no tenant may do it."""
 
 
 PERMISSIONS: dict[str, Permission] = {
@@ -62,6 +66,14 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("keys:client:write", OWNERS, "Make, change, revoke them.", "clientkeys:write"),
         Permission("keys:service:read", INSTANCE, "Named service keys of the tenant."),
         Permission("keys:service:write", INSTANCE, "Make, change, rotate, revoke them."),
+        Permission("auth:impersonation:start", USERS | PLATFORM, "Act as a user, as anon, as the service role; never as an administrator."),
+        Permission("auth:impersonation:stop", USERS | PLATFORM, "See and end one's own impersonation."),
+        Permission("auth:impersonation:read", OWNERS, "The record of impersonations."),
+        Permission("platform:account:use", PLATFORM, "A platform administrator's own account.", is_outside=True),
+        Permission("platform:invitations:read", INSTANCE, "Invitations of administrators into the tenant."),
+        Permission("platform:invitations:write", INSTANCE, "Invite administrators, withdraw invitations."),
+        Permission("tenants:admins:read", INSTANCE, "Administrators of a tenant one administers.", is_outside=True),
+        Permission("tenants:admins:write", INSTANCE, "Assign them.", is_outside=True),
         Permission("orgs:organisations:use", OWNERS, "Organisations one is a member of; what may be done there their roles say."),
         Permission("auth:factors:manage", OWNERS, "Look at, name and take away second factors and passkeys of users."),
         Permission("docs:schema:read", ANY_KIND - ISSUED, "The OpenAPI document of what the credential's role may use."),
@@ -74,7 +86,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:identity:write", USERS, "Link and unlink one's own identities, use the provider's tokens."),
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
-        Permission("tenants:own:read", OWNERS, "The tenants the credential administers."),
+        Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
         Permission("tenants:tenants:create", INSTANCE, "Make a tenant."),
         Permission("tenants:tenants:update", INSTANCE, "Rename, migrate, repair, freeze, recover a tenant."),
@@ -120,10 +132,14 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
             return
         raise Unauthenticated("A credential is required.", code="missing_credential")
     _check_credential(permission, principal)
+    if principal.platform_role == OUTSIDE and not (permission and permission.is_outside):
+        raise Forbidden("Name a tenant that you administer.", code="no_tenant_named", hint="X-FB-Tenant: its id or slug.")
     if principal.is_pending and access is not Access.PENDING:
         raise Forbidden("Show your second factor first.", code="insufficient_aal")
     if access in (Access.USER, Access.PENDING) and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
+    if access is Access.USER and principal.impersonated_by is not None and not (permission and permission.name.endswith(":read")):
+        raise Forbidden("Whoever impersonates changes nobody's account.", code="is_impersonating")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")
     if access is Access.SERVICE and not (administers(principal) or (permission and covers(principal.permissions, permission.name))):
@@ -145,7 +161,9 @@ def _check_credential(permission: Permission | None, principal: Principal) -> No
 
 def administers(principal: Principal) -> bool:
     """Whether the caller administers the whole of its tenant, whatever its roles hold."""
-    return principal.platform_role is not None or principal.role in (SERVICE_ROLE, TENANT_SERVICE)
+    if principal.platform_role is not None:
+        return principal.platform_role in ("instance_admin", "tenant_admin")
+    return principal.role in (SERVICE_ROLE, TENANT_SERVICE)
 
 
 def _administers_all(principal: Principal, instance: TenantId) -> bool:

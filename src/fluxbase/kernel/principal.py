@@ -57,7 +57,11 @@ class Principal:
     permissions: frozenset[str] = frozenset()
     """What the user's roles in the tenant give, tenant-wide."""
     platform_role: str | None = None
-    """``instance_admin`` or ``tenant_admin``, of a platform administrator only."""
+    """``instance_admin`` or ``tenant_admin`` of the tenant, or ``outside`` of any; of a platform administrator only."""
+    impersonated_by: str | None = None
+    """Who is behind a token that acts as somebody else."""
+    platform_session: SessionId | None = None
+    """The session of a platform administrator at home; his tenants know him by a row of their own."""
     is_pending: bool = False
     """A session that still owes a second factor: good for the routes that take one (``Access.PENDING``), and nothing else."""
 

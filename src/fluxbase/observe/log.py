@@ -15,7 +15,9 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-_SECRETS = re.compile(r"fb_(?:sk|rt|ot|live|test|pk)_[A-Za-z0-9_\-]+|eyJ[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*){0,2}|(?i:bearer)\s+\S+")
+_SECRETS = re.compile(
+    r"fb_(?:sk|rt|ot|mt|st|in|live|test|pk)_[A-Za-z0-9_\-]+|eyJ[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]*){0,2}|(?i:bearer)\s+\S+"
+)
 FLUSH_BYTES = 65_536
 FLUSH_SECONDS = 0.05
 

@@ -42,7 +42,7 @@ def account_mail_parts(program: Program) -> AccountMailParts:
     mails = AccountMails(program.account_sessions, tokens, config.auth, record)
     auth.accounts.mails, auth.accounts.check_nonce = mails, mails.check_nonce
     verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record)
-    redirects = RedirectRule(config.auth.site_url, [*config.auth.redirect_urls, *config.oauth.redirect_urls])
+    redirects = RedirectRule(config.auth.site_url, config.auth.redirect_urls)
     return AccountMailParts(mails, verification, redirects)
 
 

@@ -53,7 +53,7 @@ def factor_parts(program: Program) -> FactorParts:
     transactions = program.account_sessions
     policy = FactorPolicy(config.mfa)
     attempts = Attempts(transactions, config.mfa, record)
-    step_up = StepUp(base.accounts, base.sessions, record)
+    step_up = StepUp(base.accounts, base.sessions, policy, record)
     recovery = RecoveryCodes(transactions, step_up, attempts, record, program.master.derive("recovery-codes"))
     factors = Factors(transactions, config.mfa, policy, attempts, recovery, step_up, record, program.master, base.sessions, base.gate)
     party = RelyingParty(config.passkeys, public_url(config))

@@ -48,8 +48,7 @@ def provider_parts(program: Program) -> ProviderParts:
     directory = Directory(outbound)
     id_tokens = IdTokens(directory)
     client = OAuthClient(outbound, directory, id_tokens, f"{base}/auth/v1/callback")
-    site = [config.auth.site_url] if config.auth.site_url else []
-    redirects = RedirectRule(base, [*config.oauth.redirect_urls, *config.auth.redirect_urls, *site])
+    redirects = RedirectRule(config.auth.site_url or base, config.auth.redirect_urls)
     vault = TokenVault(program.master)
     flows = OAuthFlows(
         program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record), auth.gate, vault, config.oauth,

@@ -38,6 +38,12 @@ class Call:
     """Why the answer can show nothing of the tenant's own."""
     shows_in: tuple[str, ...] = ("database", "schema", "row")
     """Isolations in which it shows it."""
+    is_entry: bool = False
+    """A way in: it reads the tenant's key in ``apikey`` alone (Access.ENTRY)."""
+    is_secret: bool = False
+    """Path or body name something that only its own tenant may use: for another's any answer but a refusal is a leak."""
+    ends_session: bool = False
+    """The access token is of no use after it."""
     before: tuple[Call, ...] = ()
     """Calls by the same credential that make what this one needs, anew each time."""
     keep: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -38,8 +38,7 @@ def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapp
     is_read = access not in (Access.PUBLIC, Access.ENTRY)
     kinds = [kind for kind in call.by if kind != "instance"]
     for kind in kinds:
-        headers = own.headers(kind)
-        yield Crossing(f"{kind}, ids of the other", headers, is_about_other=True, must_refuse=False)
+        headers = own.headers(kind, is_entry=call.is_entry)
         if is_read and kind != "nobody":
             for name, value, is_about_other in (
                 ("id", other.tenant.id, True),
@@ -53,8 +52,13 @@ def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapp
             yield Crossing(f"{kind}, host name of the other", at_host, is_about_other=True, must_refuse=True)
             at_own = {"host": own.values["host"], "x-fb-tenant": other.tenant.slug}
             yield Crossing("host name of one's own, X-FB-Tenant of the other", at_own, is_about_other=True, must_refuse=True)
+        yield Crossing(f"{kind}, ids of the other", headers, is_about_other=True, must_refuse=call.is_secret)
     own_kind = next((kind for kind in kinds if kind != "nobody"), None)
     if not is_read or own_kind is None:
+        return
+    if call.is_entry:
+        for name, credential in forged.items():
+            yield Crossing(f"{name}, as apikey", {"apikey": credential}, is_about_other=True, must_refuse=True)
         return
     for number, kind in enumerate(kind for kind in kinds if kind != "nobody"):
         header = _EXTRA_HEADERS[number % len(_EXTRA_HEADERS)]

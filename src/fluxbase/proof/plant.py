@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.rules import ACCESS_TYPE
 from fluxbase.crypto.opaque import PUBLISHABLE, SECRET, format_opaque
 from fluxbase.db.named_sql import named_sql
 from fluxbase.db.provision import OWNER_LOGIN
 from fluxbase.db.session import SystemSessions
+from fluxbase.kernel.errors import Internal
+from fluxbase.proof.request import AGENT, ask
 
 if TYPE_CHECKING:
     from fluxbase.app import Program
     from fluxbase.tenancy.registry import Tenant
+    from fluxbase.web.context import App
 
 ACTOR = "cli:prove"
+ADDRESS = "@proof.invalid"
+"""No mail can be delivered there (RFC 2606)."""
 
 
 @dataclass(slots=True)
@@ -37,10 +41,12 @@ class Place:
     credentials: dict[str, str] = field(default_factory=dict[str, str], repr=False)
     values: dict[str, str] = field(default_factory=dict[str, str], repr=False)
 
-    def headers(self, kind: str) -> dict[str, str]:
+    def headers(self, kind: str, *, is_entry: bool = False) -> dict[str, str]:
         """The request headers of one kind of credential."""
         if kind == "nobody":
             return {"x-fb-tenant": self.tenant.slug}
+        if is_entry:
+            return {"apikey": self.credentials[kind]}
         return {"authorization": f"Bearer {self.credentials[kind]}"}
 
     def secrets(self) -> dict[str, str]:
@@ -51,8 +57,9 @@ class Place:
 class Plants:
     """Canaries, credentials and state of the tenants under proof."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, app: App) -> None:
         self._program = program
+        self._app = app
         self._owner = SystemSessions(lambda tenant: program.target.login_conninfo(OWNER_LOGIN, tenant.database))
         self.places: list[Place] = []
         self.schema = program.config.data.schemas[0]
@@ -83,7 +90,6 @@ class Plants:
         program, tenant = self._program, place.tenant
         place.credentials = {
             **(await program.keys.show(tenant)).revealed(),
-            "access_token": await self._token(tenant, user := await self._account(place)),
             "instance": (await program.keys.show(program.registry.default)).service_key.reveal(),
         }
         signer = (await program.rings.get(tenant.id)).ring.signer
@@ -91,8 +97,9 @@ class Plants:
             "tenant": tenant.id, "slug": tenant.slug, "host": f"{tenant.slug}.{program.config.tenants.base_host}", "canary": place.canary,
             "schema": self.schema, "own_schema": self.schema_of(tenant),
             "kid": signer.key_id, "scratch": self.scratch, "row": str(uuid.uuid4()), "public_row": str(uuid.uuid4()),
-            "spare": str(uuid.uuid4()), "user": user,
+            "spare": str(uuid.uuid4()),
         }  # fmt: skip
+        await self._make_user(place)
         await self.refresh(place)
         if tenant.isolation != "row":
             async with self._owner(tenant, reason="plant a canary in a comment") as tx:
@@ -100,17 +107,28 @@ class Plants:
                 await tx.fetch(named_sql("proof", "comment"))
         await program.tenants.update(tenant.id, metadata={"proof": place.canary}, actor=ACTOR)
 
-    async def _account(self, place: Place) -> str:
-        """A user whose address and metadata have the canary; the id."""
-        from fluxbase.auth.user_admin import UserChange
-        from fluxbase.proof.calls.accounts import PASSWORD
+    async def _make_user(self, place: Place) -> None:
+        """A user of the tenant, by its own service key, with the canary in what the user says of himself."""
+        place.values |= {"email": f"{place.canary}{ADDRESS}", "password": secrets.token_urlsafe(18)}
+        body = {
+            "email": place.values["email"], "password": place.values["password"], "email_verified": True,
+            "user_metadata": {"proof": place.canary},
+        }  # fmt: skip
+        made = await ask(self._app, "POST", "/api/v1/admin/users", place.headers("service_key"), body)
+        if made.status != 201:
+            raise Internal(f"The proof could not make a user: {made.status}.", code="proof_user")
+        place.values["user"] = made.json()["id"]
+        await self.sign_in(place)
 
-        email, metadata = f"{place.canary}@proof.invalid", {"proof": place.canary}
-        new = UserChange(email=email, password=PASSWORD, is_confirmed=True, user_metadata=metadata)
-        return (await self._program.auth.users.create(place.tenant, new, actor=ACTOR)).id
-
-    async def _token(self, tenant: Tenant, user: str) -> str:
-        return await TokenMinter(self._program.rings, self._program.rules).access_token(tenant.id, user_id=user)
+    async def sign_in(self, place: Place) -> None:
+        """A new session of the planted user."""
+        body = {"email": place.values["email"], "password": place.values["password"]}
+        answer = await ask(self._app, "POST", "/api/v1/auth/signin", place.headers("anon_key", is_entry=True), body)
+        if answer.status != 200:
+            raise Internal(f"The proof's user could not sign in: {answer.status}.", code="proof_user")
+        token = str(answer.json()["access_token"])
+        place.credentials["access_token"] = token
+        place.values["session"] = str(orjson.loads(decoded(token.split(".")[1]))["session_id"])
 
     async def refresh(self, place: Place) -> None:
         """Put back the rows that calls use up, and give what must be new each time a new name."""
@@ -129,7 +147,9 @@ class Plants:
         rows = await self._run(place.tenant, "shared_state" if shared else "state", *([place.tenant.id] if shared else []))
         async with self._program.sessions(self._program.registry.default, reason="prove tenants") as tx:
             line = await tx.fetch(named_sql("proof", "register"), place.tenant.id)
-        return f"{rows[0][0]}:{line[0][0]}"
+        async with self._program.sessions(place.tenant, reason="prove tenants") as tx:
+            users = await tx.fetch(named_sql("proof", "users"), place.tenant.id)
+        return f"{rows[0][0]}:{line[0][0]}:{users[0][0]}"
 
     async def forged(self, own: Place, other: Place) -> dict[str, str]:
         """Credentials that ``own`` can make of what it has to name ``other``: by claim, by key id, by locator."""
@@ -150,6 +170,9 @@ class Plants:
         """Take everything away again, tenants that calls made included."""
         for place in self.places:
             await self._run(place.tenant, "remove")
+            async with self._program.sessions(place.tenant, reason="take the proof's users away") as tx:
+                await tx.fetch(named_sql("proof", "remove_mails"), place.tenant.id)
+                await tx.fetch(named_sql("proof", "remove_users"), place.tenant.id, AGENT)
         tenants = self._program.tenants
         for row in await tenants.list(with_deleted=True):
             if row.slug.startswith(self.scratch):

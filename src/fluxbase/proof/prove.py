@@ -59,6 +59,7 @@ def for_proof(config: Config) -> Config:
     return config.model_copy(
         update={
             "database": config.database.model_copy(update={"pool_size": POOL_SIZE}),
+            "auth": config.auth.model_copy(update={"anonymous_enabled": True, "require_email_verification": False}),
             "limits": config.limits.model_copy(update={"enabled": False}),
             "tenants": config.tenants.model_copy(
                 update={"max_tenants": config.tenants.max_tenants + 20, "base_host": config.tenants.base_host or BASE_HOST}
@@ -87,7 +88,7 @@ async def prove(
         program.metrics, program.lines = Metrics(), lines  # type: ignore[assignment]
         program.build_data_plane()
         app = program.pipeline(tuple(without))
-        plants = Plants(program)
+        plants = Plants(program, app)
         tally = Tally()
         try:
             routes = [route for route in program.routes() if not only or route.name in only]

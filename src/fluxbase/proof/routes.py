@@ -96,6 +96,8 @@ class RouteProof:
         for crossing in crossings(call, route.access, own, other, forged):
             values = {**(about[crossing.is_about_other] or {}), "mine": own.canary, "mark": f"planted-{secrets.token_hex(4)}"}
             await self._attack(route, call, crossing, values, other, where)
+            if call.ends_session and not crossing.must_refuse:
+                await self._plants.sign_in(own)
         if await self._plants.state(other) != before:
             self._tally.found("leak", where, "an attack changed what is in the other tenant")
 
@@ -104,7 +106,11 @@ class RouteProof:
         values = await self._prepared(call, kind, own, where)
         if values is None:
             return False
-        answer = await self._send(call, call.method, own.headers(kind), {**values, "mine": own.canary, "mark": own.canary})
+        answer = await self._send(
+            call, call.method, own.headers(kind, is_entry=call.is_entry), {**values, "mine": own.canary, "mark": own.canary}
+        )
+        if call.ends_session:
+            await self._plants.sign_in(own)
         if answer.status not in call.status:
             self._tally.found("control", where, f"with its own {kind} it answers {answer.status} instead of {call.status}")
             return False
@@ -120,7 +126,9 @@ class RouteProof:
         await self._plants.refresh(place)
         values = dict(place.values)
         for step in call.before:
-            answer = await self._send(step, step.method, place.headers(step.by[0] if kind not in step.by else kind), values)
+            answer = await self._send(
+                step, step.method, place.headers(kind if kind in step.by else step.by[0], is_entry=step.is_entry), values
+            )
             try:
                 values |= {name: picked(answer.json(), path) for name, path in step.keep.items()}
             except (KeyError, IndexError, TypeError, ValueError):
@@ -144,6 +152,7 @@ class RouteProof:
 
     async def _send(self, call: Call, method: str, credential: Mapping[str, str], values: Mapping[str, str]) -> Answer:
         headers = {**filled(call.headers, values), **credential}
-        answer = await ask(self._app, method, filled(call.path, values), headers, filled(call.body, values))
+        written = {**values, "canary": values.get("mine", values["canary"])}  # nobody writes the other's canary himself
+        answer = await ask(self._app, method, filled(call.path, values), headers, filled(call.body, written))
         self.answers[str(answer.status)] = self.answers.get(str(answer.status), 0) + 1
         return answer

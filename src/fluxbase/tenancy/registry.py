@@ -104,6 +104,10 @@ class TenantRegistry:
             raise unknown_tenant()
         return tenant
 
+    def keep(self, tenant: Tenant) -> None:
+        """Hold a tenant that is in no register: the platform administrators' own."""
+        self._by_id[tenant.id] = tenant
+
     def forget(self) -> None:
         """Look everything up again: this process changed a tenant."""
         self._found.clear()

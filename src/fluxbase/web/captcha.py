@@ -27,12 +27,15 @@ FLOW_OF_PATH = {
     "/api/v1/auth/password/reset": "password_reset",
     "/api/v1/auth/magiclink": "magic_link",
     "/api/v1/auth/otp/signin": "magic_link",
+    "/api/v1/auth/otp/resend": "magic_link",
+    "/api/v1/auth/verify-email/resend": "magic_link",
     "/api/v1/auth/passkeys/authentication/options": "login",
     "/auth/v1/signup": "signup",
     "/auth/v1/token": "login",
     "/auth/v1/recover": "password_reset",
     "/auth/v1/magiclink": "magic_link",
     "/auth/v1/otp": "magic_link",
+    "/auth/v1/resend": "magic_link",
     "/auth/v1/passkeys/authentication/options": "login",
 }
 """Every route that asks, when its flow is among ``captcha.endpoints``."""

@@ -14,7 +14,7 @@ from fluxbase.web.disconnect import until_gone
 from fluxbase.web.errors import render
 from fluxbase.web.middleware.access_log import AccessLog, AccessSink
 from fluxbase.web.middleware.address import HostAndScheme, TrustedProxy
-from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, TenantCandidate, credentials_of
+from fluxbase.web.middleware.authenticate import Authenticate, Authenticator, PlatformEntry, TenantCandidate, credentials_of
 from fluxbase.web.middleware.authorise import Authorise
 from fluxbase.web.middleware.blocklist import Blocklist
 from fluxbase.web.middleware.body_limit import BodyLimit, Deadline
@@ -67,6 +67,8 @@ class Parts:
     """The caller with what he holds in his claims."""
     used: Callable[[Principal, str], None] = lambda _principal, _address: None
     """Told of each use of an issued key."""
+    platform: PlatformEntry | None = None
+    """What a platform administrator's token is good for."""
 
 
 def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
@@ -89,7 +91,10 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("AddressLimit", lambda app: AddressLimit(app, parts.limiter, parts.config.limits)),
         ("CrossOrigin", lambda app: CrossOrigin(app, server.public_url, server.cors_origins)),
         ("TenantCandidate", lambda app: TenantCandidate(app, parts.registry, parts.config.tenants.base_host)),
-        ("Authenticate", lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted)),
+        (
+            "Authenticate",
+            lambda app: Authenticate(app, parts.authenticator, parts.registry, parts.credentials, parts.granted, parts.platform),
+        ),
         ("CsrfToken", lambda app: CsrfToken(app, parts.cookies)),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
         ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),

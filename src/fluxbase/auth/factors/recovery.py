@@ -62,7 +62,7 @@ class RecoveryCodes:
             await self._step_up.require(tx, tenant, user, session)
             await store.replace_recovery_codes(tx, tenant.id, user.id, [])
             await store.delete_factors(tx, tenant.id, user.id, [factor_id])
-            await self._step_up.lower(tx, tenant, user.id, factor_id, is_another_left=user.has_second_factor)
+            await self._step_up.lower(tx, tenant, user, factor_id, is_another_left=user.has_second_factor)
             await self._record(
                 tx, action="auth.mfa.recovery_codes.removed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={}
             )

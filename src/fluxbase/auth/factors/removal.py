@@ -91,7 +91,7 @@ class FactorRemoval:
         await store.delete_tickets(tx, tenant.id, user.id)
         await user_store.move_epoch(tx, tenant.id, user.id)
         for factor_id in removed:
-            await self._step_up.lower(tx, tenant, user.id, factor_id, is_another_left=is_another_left)
+            await self._step_up.lower(tx, tenant, user, factor_id, is_another_left=is_another_left)
         await self._record(tx, action="auth.mfa.removed", actor=actor, resource=f"user:{user.id}", details={"factor_ids": removed})
 
 

@@ -13,6 +13,7 @@ from fluxbase.kernel.ids import SessionId, UserId
 
 if TYPE_CHECKING:
     from fluxbase.auth.accounts import Accounts
+    from fluxbase.auth.factors.enforcement import FactorPolicy
     from fluxbase.auth.ports import AuditRecorder, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import IssuedSession, Session, User
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 class StepUp:
     """What every change of factors and passkeys asks of the caller's session, and does to it."""
 
-    def __init__(self, accounts: Accounts, sessions: Sessions, record: AuditRecorder) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions, policy: FactorPolicy, record: AuditRecorder) -> None:
         self._accounts = accounts
         self._sessions = sessions
+        self._policy = policy
         self._record = record
 
     async def raise_session(
@@ -68,7 +70,9 @@ class StepUp:
         """An entry of ``amr``, at the database's time."""
         return {"method": method, "timestamp": int(await store.select_now(tx))}
 
-    async def lower(self, tx: SystemTx, tenant: Tenant, user_id: str, factor_id: str, *, is_another_left: bool) -> None:
-        """Sessions and tokens that rest on a factor or passkey are aal1 from the commit on."""
-        await store.lower_sessions(tx, tenant.id, user_id, factor_id)
-        await store.deny_factor(tx, factor_id, is_another_left=is_another_left, seconds=self._sessions.longest_token_seconds)
+    async def lower(self, tx: SystemTx, tenant: Tenant, user: User, factor_id: str, *, is_another_left: bool) -> None:
+        """Sessions and tokens that rest on a factor or passkey are aal1 from the commit on, and pending where one must be shown."""
+        mode = self._policy.mode(tenant, user)
+        is_pending = mode == "required" or (mode == "enrolled" and is_another_left)
+        await store.lower_sessions(tx, tenant.id, user.id, factor_id)
+        await store.deny_factor(tx, factor_id, is_pending=is_pending, seconds=self._sessions.longest_token_seconds)

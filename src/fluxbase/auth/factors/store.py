@@ -285,9 +285,9 @@ async def clear_attempts(tx: SystemTx, tenant: TenantId, user_id: str) -> None:
     await tx.fetch("delete from auth.factor_attempts where tenant_id = $1::text::uuid and user_id = $2::text::uuid", tenant, user_id)
 
 
-async def deny_factor(tx: SystemTx, factor_id: str, *, is_another_left: bool, seconds: int) -> None:
-    """Tokens of level aal2 that rest on this factor are lowered from the commit on, on every node; or refused while another is left."""
-    key = f"factor-pending:{factor_id}" if is_another_left else f"factor:{factor_id}"
+async def deny_factor(tx: SystemTx, factor_id: str, *, is_pending: bool, seconds: int) -> None:
+    """Tokens of level aal2 that rest on this factor are lowered from the commit on, on every node; or refused until another is shown."""
+    key = f"factor-pending:{factor_id}" if is_pending else f"factor:{factor_id}"
     await tx.fetch(
         """insert into auth.denylist (key, reason, expires_at)
            values ($1::text, 'factor removed', now() + make_interval(secs => $2::text::int)) on conflict (key) do nothing""",

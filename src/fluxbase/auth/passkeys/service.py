@@ -144,7 +144,7 @@ class PasskeyService:
             await self._step_up.require(tx, tenant, user, session)
             if not await store.delete_passkey(tx, tenant.id, user.id, passkey_id):
                 raise _unknown()
-            await self._step_up.lower(tx, tenant, user.id, passkey_id, is_another_left=user.has_second_factor)
+            await self._step_up.lower(tx, tenant, user, passkey_id, is_another_left=user.has_second_factor)
             await self._record(
                 tx, action="auth.passkey.removed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={"passkey_id": passkey_id}
             )
@@ -155,7 +155,7 @@ class PasskeyService:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
             if not await store.delete_passkey(tx, tenant.id, user.id, passkey_id):
                 raise _unknown()
-            await self._step_up.lower(tx, tenant, user.id, passkey_id, is_another_left=user.has_second_factor)
+            await self._step_up.lower(tx, tenant, user, passkey_id, is_another_left=user.has_second_factor)
             await self._record(
                 tx, action="auth.passkey.removed", actor=actor, resource=f"user:{user.id}", details={"passkey_id": passkey_id}
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, providers, rbac, tenants
+from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, platform, providers, rbac, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     **keys.CALLS,
     **mailed.CALLS,
     **providers.CALLS,
+    **platform.CALLS,
     **rbac.CALLS,
     **tenants.CALLS,
 }

@@ -1,64 +1,97 @@
-"""Accounts and sessions: the planted user carries the canary in its metadata; verbs that would hurt it work on one made for the call."""
+"""Accounts, sessions and their administration, in both dialects. Entry routes read the tenant's key in ``apikey`` alone."""
 
 from __future__ import annotations
 
-from fluxbase.proof.call import NOBODY, SERVICE, USER, Call
+from fluxbase.proof.call import ANON, NOBODY, SERVICE, USER, Call
 
-AUTH = "/api/v1/auth"
-GOTRUE = "/auth/v1"
-NATIVE_USERS = "/api/v1/admin/users"
-GOTRUE_USERS = f"{GOTRUE}/admin/users"
-_NEW = "a new account"
-PASSWORD = "violet tunnel 93 cup"  # noqa: S105 - of accounts that the proof makes and removes
-_FRESH = {"email": "{fresh}@proof.invalid", "password": PASSWORD}
-_BARE = {"email": "{fresh}@proof.invalid"}
-"""Without a password, which would cost a hash each time."""
-_OWN = {"email": "{canary}@proof.invalid", "password": PASSWORD}
-_SIGNED_IN = Call("POST", f"{AUTH}/signin", by=NOBODY, body=_OWN, keep={"refresh": "refresh_token"})
-_MADE = Call("POST", GOTRUE_USERS, by=SERVICE, body=_BARE, shows="", because=_NEW, keep={"made": "id"})
-_REFRESH = {"refresh_token": "{refresh}"}
-_NO_SESSION = "the planted token has no session of its own"
-_GONE = "answers without a body"
-_MENDED = {"user_metadata": {"proof": "{canary}"}}
+_NATIVE, _GOTRUE, _ADMIN = "/api/v1/auth", "/auth/v1", "/api/v1/admin/users"
+_NEW = {"email": "{fresh}@proof.invalid", "password": "{password}"}
+_OLD = {"email": "{email}", "password": "{password}"}
+_MARKED = {"proof": "{canary}"}
+_MESSAGE = "a message or counts alone"
+
+_SIGN_IN = Call("POST", f"{_NATIVE}/signin", by=ANON, body=_OLD, is_entry=True, is_secret=True, keep={"refresh": "refresh_token"})
+_SPARE_USER = Call(
+    "POST", _ADMIN, by=SERVICE, body={**_NEW, "email_verified": True, "user_metadata": _MARKED}, status=(201,), keep={"spare_user": "id"}
+)  # fmt: skip
+
+
+def _of_spare(method: str, path: str, body: object = None, **more: object) -> Call:
+    return Call(method, path, by=SERVICE, body=body, before=(_SPARE_USER,), **more)  # type: ignore[arg-type]
+
 
 CALLS: dict[str, tuple[Call, ...]] = {
-    "auth.signup.post": (Call("POST", f"{AUTH}/signup", by=NOBODY, body=_FRESH, status=(201,), shows="", because=_NEW),),
-    "auth.signin.post": (_SIGNED_IN,),
-    "auth.signin.anonymous.post": (
-        Call("POST", f"{AUTH}/signin/anonymous", by=NOBODY, status=(201, 403), shows="", because="a new account, where they are allowed"),
+    "auth.signup.post": (
+        Call("POST", f"{_NATIVE}/signup", by=ANON, body={**_NEW, "user_metadata": {"proof": "{mine}"}}, status=(201,), is_entry=True),
     ),
+    "auth.signin.post": (_SIGN_IN,),
+    "auth.signin.anonymous.post": (Call("POST", f"{_NATIVE}/signin/anonymous", by=ANON, status=(201,), is_entry=True, shows="tenant"),),
     "auth.refresh.post": (
-        Call("POST", f"{AUTH}/refresh", by=NOBODY, body=_REFRESH, shows="", because="tokens alone", before=(_SIGNED_IN,)),
+        Call(
+            "POST",
+            f"{_NATIVE}/refresh",
+            by=ANON,
+            body={"refresh_token": "{refresh}"},
+            is_entry=True,
+            is_secret=True,
+            before=(_SIGN_IN,),
+            shows="tenant",
+        ),
     ),
-    "auth.signout.post": (Call("POST", f"{AUTH}/signout", by=USER, body={"scope": "global"}, shows="", because="says how many ended"),),
-    "auth.user.get": (Call("GET", f"{AUTH}/user", by=USER),),
-    "auth.user.patch": (Call("PATCH", f"{AUTH}/user", by=USER, body=_MENDED),),
-    "auth.sessions.get": (Call("GET", f"{AUTH}/sessions", by=USER, shows="", because="no session has the canary"),),
-    "auth.sessions.{session}.delete": (Call("DELETE", f"{AUTH}/sessions/{{row}}", by=USER, status=(404,), shows="", because=_NO_SESSION),),
-    "gotrue.signup.post": (Call("POST", f"{GOTRUE}/signup", by=NOBODY, body=_FRESH, shows="", because=_NEW),),
+    "auth.signout.post": (Call("POST", f"{_NATIVE}/signout", by=USER, shows="", because=_MESSAGE, ends_session=True),),
+    "auth.user.get": (Call("GET", f"{_NATIVE}/user", by=USER),),
+    "auth.user.patch": (Call("PATCH", f"{_NATIVE}/user", by=USER, body={"user_metadata": {"proof": "{mine}"}}),),
+    "auth.sessions.get": (Call("GET", f"{_NATIVE}/sessions", by=USER, shows="session"),),
+    "auth.sessions.{session}.delete": (
+        Call(
+            "DELETE",
+            f"{_NATIVE}/sessions/{{session}}",
+            by=USER,
+            status=(204,),
+            shows="",
+            because=_MESSAGE,
+            is_secret=True,
+            ends_session=True,
+        ),
+    ),
+    "gotrue.signup.post": (Call("POST", f"{_GOTRUE}/signup", by=ANON, body={**_NEW, "data": {"proof": "{mine}"}}, is_entry=True),),
     "gotrue.token.post": (
-        Call("POST", f"{GOTRUE}/token?grant_type=password", by=NOBODY, body=_OWN),
-        Call("POST", f"{GOTRUE}/token?grant_type=refresh_token", by=NOBODY, body=_REFRESH, before=(_SIGNED_IN,)),
+        Call("POST", f"{_GOTRUE}/token?grant_type=password", by=ANON, body=_OLD, is_entry=True, is_secret=True),
+        Call(
+            "POST",
+            f"{_GOTRUE}/token?grant_type=refresh_token",
+            by=ANON,
+            body={"refresh_token": "{refresh}"},
+            is_entry=True,
+            is_secret=True,
+            before=(_SIGN_IN,),
+        ),
     ),
-    "gotrue.user.get": (Call("GET", f"{GOTRUE}/user", by=USER),),
-    "gotrue.user.put": (Call("PUT", f"{GOTRUE}/user", by=USER, body={"data": {"proof": "{canary}"}}),),
-    "gotrue.logout.post": (Call("POST", f"{GOTRUE}/logout", by=USER, status=(204,), shows="", because=_GONE),),
-    "gotrue.settings.get": (Call("GET", f"{GOTRUE}/settings", by=NOBODY, shows="", because="the same for every tenant"),),
-    "gotrue.health.get": (Call("GET", f"{GOTRUE}/health", by=NOBODY, shows="", because="the same for everybody"),),
-    "gotrue.admin.users.get": (Call("GET", f"{GOTRUE_USERS}?filter={{canary}}", by=SERVICE),),
-    "gotrue.admin.users.post": (_MADE,),
-    "gotrue.admin.users.one.get": (Call("GET", f"{GOTRUE_USERS}/{{user}}", by=SERVICE),),
-    "gotrue.admin.users.one.put": (Call("PUT", f"{GOTRUE_USERS}/{{user}}", by=SERVICE, body=_MENDED),),
-    "gotrue.admin.users.one.delete": (Call("DELETE", f"{GOTRUE_USERS}/{{made}}", by=SERVICE, shows="", because=_GONE, before=(_MADE,)),),
-    "admin.users.get": (Call("GET", f"{NATIVE_USERS}?search={{canary}}", by=SERVICE),),
-    "admin.users.post": (Call("POST", NATIVE_USERS, by=SERVICE, body=_BARE, status=(201,), shows="", because=_NEW),),
-    "admin.users.one.get": (Call("GET", f"{NATIVE_USERS}/{{user}}", by=SERVICE),),
-    "admin.users.one.patch": (Call("PATCH", f"{NATIVE_USERS}/{{user}}", by=SERVICE, body=_MENDED),),
-    "admin.users.one.role.patch": (
-        Call("PATCH", f"{NATIVE_USERS}/{{made}}/role", by=SERVICE, body={"role": "member"}, shows="made", before=(_MADE,)),
+    "gotrue.user.get": (Call("GET", f"{_GOTRUE}/user", by=USER),),
+    "gotrue.user.put": (Call("PUT", f"{_GOTRUE}/user", by=USER, body={"data": {"proof": "{mine}"}}),),
+    "gotrue.logout.post": (
+        Call("POST", f"{_GOTRUE}/logout?scope=local", by=USER, status=(204,), shows="", because=_MESSAGE, ends_session=True),
     ),
-    "admin.users.one.signout.post": (
-        Call("POST", f"{NATIVE_USERS}/{{made}}/signout", by=SERVICE, shows="", because=_GONE, before=(_MADE,)),
+    "gotrue.settings.get": (Call("GET", f"{_GOTRUE}/settings", by=ANON, is_entry=True, shows="", because="what is switched on"),),
+    "gotrue.health.get": (Call("GET", f"{_GOTRUE}/health", by=NOBODY, shows="", because="the same for everybody"),),
+    "admin.users.get": (Call("GET", f"{_ADMIN}?search={{email}}", by=SERVICE),),
+    "admin.users.post": (_SPARE_USER,),
+    "admin.users.one.get": (Call("GET", f"{_ADMIN}/{{user}}", by=SERVICE, is_secret=True),),
+    "admin.users.one.patch": (
+        Call("PATCH", f"{_ADMIN}/{{user}}", by=SERVICE, body={"user_metadata": {"proof": "{mine}"}}, is_secret=True),
     ),
-    "admin.users.one.delete": (Call("DELETE", f"{NATIVE_USERS}/{{made}}", by=SERVICE, shows="", because=_GONE, before=(_MADE,)),),
+    "admin.users.one.role.patch": (_of_spare("PATCH", f"{_ADMIN}/{{spare_user}}/role", {"role": "editor"}, is_secret=True),),
+    "admin.users.one.signout.post": (_of_spare("POST", f"{_ADMIN}/{{spare_user}}/signout", shows="", because=_MESSAGE, is_secret=True),),
+    "admin.users.one.delete": (_of_spare("DELETE", f"{_ADMIN}/{{spare_user}}", shows="", because=_MESSAGE, is_secret=True),),
+    "gotrue.admin.users.get": (Call("GET", f"{_GOTRUE}/admin/users?filter={{email}}", by=SERVICE),),
+    "gotrue.admin.users.post": (
+        Call("POST", f"{_GOTRUE}/admin/users", by=SERVICE, body={**_NEW, "email_confirm": True, "user_metadata": {"proof": "{mine}"}}),
+    ),
+    "gotrue.admin.users.one.get": (Call("GET", f"{_GOTRUE}/admin/users/{{user}}", by=SERVICE, is_secret=True),),
+    "gotrue.admin.users.one.put": (
+        Call("PUT", f"{_GOTRUE}/admin/users/{{user}}", by=SERVICE, body={"user_metadata": {"proof": "{mine}"}}, is_secret=True),
+    ),
+    "gotrue.admin.users.one.delete": (
+        _of_spare("DELETE", f"{_GOTRUE}/admin/users/{{spare_user}}", shows="", because=_MESSAGE, is_secret=True),
+    ),
 }

@@ -44,6 +44,17 @@ class Authenticator(Protocol):
         ...
 
 
+class PlatformEntry(Protocol):
+    """What a platform administrator's token is good for at this moment (``auth/platform.py``)."""
+
+    home: Tenant
+    """Whose keys sign such tokens."""
+
+    async def enter(self, principal: Principal, named: Tenant | None, address: str) -> Principal:
+        """The administrator, in the tenant that is named. Raises Revoked or NotFound."""
+        ...
+
+
 class TenantCandidate:
     """Sets ``context.tenant`` to the tenant that host name or ``X-FB-Tenant`` names, None when neither does.
 
@@ -109,9 +120,10 @@ class Authenticate:
 
     def __init__(
         self, app: App, authenticator: Authenticator, registry: TenantRegistry, credentials: Credentials,
-        granted: Callable[[Principal], Principal],
+        granted: Callable[[Principal], Principal], platform: PlatformEntry | None = None,
     ) -> None:  # fmt: skip
         self._app = app
+        self._platform = platform
         self._granted = granted
         self._authenticator = authenticator
         self._registry = registry
@@ -148,8 +160,10 @@ class Authenticate:
         if len(raw) != 1 or context.tenant is not None:
             return None
         tenant = self._known_tenant(raw[0], None)
-        principal = None if tenant is None else self._authenticator.cached(tenant.id, raw[0])
-        return None if principal is None or tenant is None else _as_seen_by(tenant, principal)
+        if tenant is None or (self._platform is not None and tenant.id == self._platform.home.id):
+            return None
+        principal = self._authenticator.cached(tenant.id, raw[0])
+        return None if principal is None else _as_seen_by(tenant, principal)
 
     async def _verify(self, raw: list[str], context: RequestContext) -> Principal:
         """Every credential must hold, all for one tenant, and for the one that is named."""
@@ -157,6 +171,9 @@ class Authenticate:
         for text in dict.fromkeys(raw):
             tenant = self._known_tenant(text, context.tenant) or await self._find_tenant(text)
             principal = self._authenticator.cached(tenant.id, text) or await self._authenticator.authenticate(tenant.id, text)
+            if self._platform is not None and tenant.id == self._platform.home.id:
+                principal = await self._platform.enter(principal, context.tenant, context.address)
+                tenant = self._registry.get(principal.tenant)
             found.append(_as_seen_by(tenant, principal))
         if any(principal.tenant != found[0].tenant for principal in found):
             raise Forbidden("The credentials belong to different tenants.", code="tenant_mismatch")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from fluxbase.kernel.access import CONTROL_KEY, CONTROL_PLANE, CONTROL_USER, SERVICE_ROLE, Subject
+from fluxbase.kernel.access import CONTROL_KEY, CONTROL_PLANE, CONTROL_USER, SERVICE_ROLE, Limit, Subject
 from fluxbase.kernel.ids import ANON
 from fluxbase.kernel.ids import SERVICE_ROLE as SERVICE_ROLE_NAME
 from fluxbase.web.context import context_of
@@ -17,7 +17,6 @@ from fluxbase.web.rate_limit_fields import fields
 
 if TYPE_CHECKING:
     from fluxbase.config.limits import Limits
-    from fluxbase.kernel.access import Limit
     from fluxbase.kernel.principal import Principal
     from fluxbase.limits.limiter import RateLimiter
     from fluxbase.limits.rules import Rule
@@ -87,6 +86,7 @@ class PrincipalLimit:
 
     Control plane: the route's own limit by principal, tenant or route, and the global one of users and keys. The anon key is everybody's,
     so its callers are counted by address alone. Data plane: the service role, and roles that have a rule ``data.<role>``.
+    Both: an issued key's own limit.
     """
 
     def __init__(self, app: App, limiter: RateLimiter, settings: Limits) -> None:
@@ -100,6 +100,9 @@ class PrincipalLimit:
             context = context_of(scope)
             route, principal = context.route, context.principal
             if route is not None and principal is not None:
+                if principal.rate_per_minute is not None:
+                    limit = Limit(f"key.{principal.rate_per_minute}", principal.rate_per_minute, 60, 0, Subject.PRINCIPAL)
+                    await self._limiter.admit_all([(self._limiter.rule(limit), (principal.tenant, "key", principal.credential_id or ""))])
                 if not route.is_data_plane:
                     await self._control(route, principal, context)
                 else:

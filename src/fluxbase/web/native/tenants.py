@@ -9,10 +9,16 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.kernel.access import ADMIN, Access
+from fluxbase.kernel.errors import Forbidden
+from fluxbase.kernel.permissions import administers, covers
 from fluxbase.tenancy.lifecycle import NewTenant
+from fluxbase.web.caller import caller_of
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.web.control import ControlPlane
 
@@ -43,13 +49,14 @@ class TenantUpdate(BaseModel):
 class TenantRoutes:
     """Translates; every rule is in ``tenancy/lifecycle.py``."""
 
-    def __init__(self, tenants: TenantLifecycle) -> None:
+    def __init__(self, tenants: TenantLifecycle, assigned: Callable[[Principal], Awaitable[list[str]]]) -> None:
         self._tenants = tenants
+        self._assigned = assigned
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen; literal paths before ``{tenant}``."""
         control.add(
-            "GET", f"{ROOT}/mine", self.mine, access=Access.SERVICE, limit=ADMIN, name="tenants.mine", permission="tenants:own:read"
+            "GET", f"{ROOT}/mine", self.mine, access=Access.CREDENTIAL, limit=ADMIN, name="tenants.mine", permission="tenants:own:read"
         )
         for method, path, endpoint, name, action in (
             ("GET", ROOT, self.list, "tenants.list", "read"),
@@ -75,10 +82,14 @@ class TenantRoutes:
         return JSONResponse([row.public() for row in await self._tenants.list(with_deleted=True) if row.deleted_at])
 
     async def mine(self, request: Request) -> JSONResponse:
-        """The tenant of the key that asks."""
-        principal = context_of(request.scope).principal
-        row = await self._tenants.get(principal.tenant if principal else "")
-        return JSONResponse([{**row.public(), "my_role": "tenant_admin"}])
+        """The tenant of the key that asks; of a platform administrator, those he is assigned to."""
+        caller = caller_of(request)
+        if caller.platform_role == "instance_admin":
+            return JSONResponse([{**row.public(), "my_role": caller.platform_role} for row in await self._tenants.list()])
+        if caller.platform_role is None and not (administers(caller) or covers(caller.permissions, "tenants:own:read")):
+            raise Forbidden("An administrator of the tenant is required.", code="service_role_required")
+        ids = [caller.tenant] if caller.platform_role is None else await self._assigned(caller)
+        return JSONResponse([{**(await self._tenants.get(tenant)).public(), "my_role": "tenant_admin"} for tenant in ids])
 
     async def create(self, body: TenantCreate, request: Request) -> JSONResponse:
         """201 with the tenant, at the top level and under ``tenant``, and its keys."""
