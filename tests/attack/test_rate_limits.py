@@ -101,7 +101,7 @@ def counted() -> Iterator[Server]:
             "FLUXBASE_LIMITS_ENABLED": "true",
             "FLUXBASE_LIMITS_X_FIELDS": "true",
             "FLUXBASE_LIMITS_EXEMPT_NETWORKS": "127.0.0.1/32",
-            "FLUXBASE_LIMITS_RULES": '{"control": "5/1h", "tenants.mine": "3/1h", "data.service_role": "4/1h"}',
+            "FLUXBASE_LIMITS_RULES": '{"control": "5/1h", "tenants.mine": "3/1h", "auth.refresh": "2/1h", "auth.confirm": "2/1h", "data.service_role": "4/1h"}',
         }
     )
     yield running
@@ -163,6 +163,15 @@ def test_a_route_has_a_rule_of_its_own(counted: Server) -> None:
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert fields_of(answers[-1])["admin"][0] == {"q": 3, "w": 3600}
     assert {"admin", "control", "service_role"} >= set(fields_of(answers[0])) >= {"admin", "control"}
+
+
+@pytest.mark.parametrize(("path", "body"), [("refresh", {"refresh_token": "x"}), ("magiclink/verify", {"token": "x"})])
+def test_guesses_of_what_stands_in_the_body_are_counted(counted: Server, path: str, body: dict[str, str]) -> None:
+    """Refresh tokens and links can be tried no more often than their own limit says (threat B26)."""
+    with client_from(counted, headers={"apikey": counted.anon_key}) as client:
+        answers = [client.post(f"/api/v1/auth/{path}", json=body).status_code for _ in range(3)]
+    assert 429 not in answers[:2]
+    assert answers[2] == 429
 
 
 def test_a_role_of_the_data_plane_has_a_rule_of_its_own(counted: Server) -> None:

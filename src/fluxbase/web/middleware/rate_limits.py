@@ -67,7 +67,8 @@ class AddressLimit:
 
     def _rules_of(self, route: Route) -> tuple[Rule, ...]:
         own = self._limiter.rule(route.limit, route.name)
-        rules = [own] if route.limit.by is Subject.ADDRESS else []
+        # A ticket, session or account stands in the body, which nobody has read yet: such a route is counted by address.
+        rules = [] if route.limit.by in BEHIND else [own]
         if self._settings.has_global and not own.is_local and route.limit is not CONTROL_PLANE and not route.is_data_plane:
             rules.append(self._limiter.rule(CONTROL_PLANE))
         self._rules[route.name] = tuple(rules)
