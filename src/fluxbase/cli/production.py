@@ -6,14 +6,14 @@ reads it, the database through the doctor's lints, the wire by asking the instan
 
 from __future__ import annotations
 
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import httpx
 
 from fluxbase.config import settings
 from fluxbase.db.doctor import Level
@@ -65,6 +65,15 @@ def yours(detail: str, mend: str) -> Found:
     return Verdict.YOURS, detail, mend
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the instance said; header names in lower case."""
+
+    status_code: int
+    headers: dict[str, str]
+    text: str
+
+
 class Instance:
     """What the checks look at: configuration, the doctor's report, and the wire."""
 
@@ -72,18 +81,28 @@ class Instance:
         self.config = config
         self.report = report
         self.https = config.is_https
-        scheme = "https" if config.server.tls.cert else "http"
-        host = "127.0.0.1" if config.server.host in {"0.0.0.0", "127.0.0.1", "localhost"} else f"[{config.server.host.strip('[]')}]"  # noqa: S104 - compared
-        host = config.server.host if "." in config.server.host and host.startswith("[") else host
+        host = config.server.host
+        self._host = "127.0.0.1" if host in {"0.0.0.0", "localhost"} else "::1" if host == "::" else host.strip("[]")  # noqa: S104 - compared
         named = urlsplit(config.server.public_url).hostname or next(iter(config.server.allowed_hosts), "127.0.0.1")
-        self._base = f"{scheme}://{host}:{config.server.port}"
         self._headers = {"host": named, **({"x-forwarded-proto": "https"} if self.https else {})}
 
-    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request to the instance itself. Raises httpx.HTTPError. Its certificate names the public host, so it is not compared here."""
-        headers = {**self._headers, **options.pop("headers", {})}
-        with httpx.Client(base_url=self._base, timeout=PROBE_SECONDS, verify=False, trust_env=False) as client:  # noqa: S501 - see above
-            return client.request(method, path, headers=headers, **options)
+    def ask(self, method: str, path: str, *, headers: dict[str, str] | None = None, content: bytes | None = None) -> Answer:
+        """One request to the instance's own listener, past any proxy. Raises OSError, HTTPException."""
+        connection = self._connection()
+        try:
+            connection.request(method, path, content, {**self._headers, **(headers or {})})
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read(1_000_000).decode("utf-8", "replace"))
+        finally:
+            connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        if not self.config.server.tls.cert:
+            return HTTPConnection(self._host, self.config.server.port, timeout=PROBE_SECONDS)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it names the public host, and we ask this very machine
+        return HTTPSConnection(self._host, self.config.server.port, timeout=PROBE_SECONDS, context=context)
 
     def findings(self, *lints: str) -> list[str]:
         """Objects that these lints of the database complain about."""
@@ -234,7 +253,7 @@ def headers_sent(instance: Instance) -> Found:
 
 def input_checked(instance: Instance) -> Found:
     """Malformed requests are refused, not stumbled over."""
-    asked: list[tuple[str, httpx.Response]] = [
+    asked: list[tuple[str, Answer]] = [
         ("a NUL in the path", instance.ask("GET", "/rest/v1/%00")),
         ("broken JSON", instance.ask("POST", "/rest/v1/rpc/none", content=b"{", headers={"content-type": "application/json"})),
         ("a compressed body", instance.ask("POST", "/rest/v1/none", content=b"x", headers={"content-encoding": "gzip"})),
@@ -306,6 +325,6 @@ def examine_production(config: Config, report: Report) -> Iterator[Check]:
     for check in CHECKS:
         try:
             verdict, detail, mend = check(instance)
-        except httpx.HTTPError as error:
+        except (OSError, HTTPException) as error:
             verdict, detail, mend = red(f"the instance did not answer ({type(error).__name__})", "start it: fluxbase start")
         yield Check(check.__name__, (check.__doc__ or "").strip(), verdict, detail, mend)
