@@ -23,6 +23,8 @@ Examples:
 
   fluxbase doctor --fix --yes definer_functions --yes anonymous_writes
 
+  fluxbase doctor --production                 the checklist of docs/security/checklist.md; status 2 when something is red
+
   fluxbase doctor --json --data /srv/app/.fluxbase
 """
 
@@ -36,6 +38,9 @@ def doctor(
     data: Data = None,
     is_json: Json = False,
     is_fixing: Annotated[bool, typer.Option("--fix", help="Run the SQL that mends, shown first, each in its own transaction.")] = False,
+    is_production: Annotated[
+        bool, typer.Option("--production", help="The checklist before strangers come, against the running instance.")
+    ] = False,
     accepted: Annotated[list[str] | None, typer.Option("--yes", help="With --fix: mend this lint without asking; may be repeated.")] = None,
 ) -> None:
     """Check the database for what is open, weak or slow."""
@@ -49,6 +54,8 @@ def doctor(
         roles = ["anon", "authenticated", *rules.custom_roles]
         with owner_connection(data) as conninfo:
             report = examine(conninfo, schemas=rules.schemas, open_relations=rules.open_relations, client_roles=roles)
+            if is_production:
+                _show_production(config, report, is_json=is_json)
             for finding in _chosen(report, accepted or [], is_json=is_json) if is_fixing else ():
                 try:
                     mend(conninfo, finding)
@@ -61,6 +68,28 @@ def doctor(
         refuse("doctor", error, is_json=is_json)
         raise typer.Exit(3) from error
     _finish(report, mended, failed, is_json=is_json)
+
+
+def _show_production(config: Config, report: Report, *, is_json: bool) -> NoReturn:
+    from fluxbase.cli.production import Verdict, examine_production
+
+    checks = list(examine_production(config, report))
+    has_red = any(check.verdict is Verdict.RED for check in checks)
+    if is_json:
+        shown = [{"name": c.name, "title": c.title, "verdict": c.verdict.value, "detail": c.detail, "mend": c.mend} for c in checks]
+        sys.stdout.write(json.dumps({"status": "red" if has_red else "ok", "checks": shown}) + "\n")
+        raise typer.Exit(2 if has_red else 0)
+    console = Console(highlight=False, soft_wrap=True)
+    colours = {Verdict.RED: "bold red", Verdict.GREEN: "green", Verdict.YOURS: "yellow"}
+    for check in checks:
+        console.print(
+            f"{check.verdict.value:<7} {check.title} {check.detail[:1].upper()}{check.detail[1:]}.",
+            style=colours[check.verdict],
+            markup=False,
+        )
+        if check.mend:
+            console.print(f"        {check.mend}", markup=False)
+    raise typer.Exit(2 if has_red else 0)
 
 
 def _peer_report(config: Config) -> Report:
