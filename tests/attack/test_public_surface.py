@@ -11,6 +11,7 @@ from tests.support.server import Server
 
 DOCUMENTED = {
     "/", "/health", "/ready", "/docs", "/.well-known/jwks.json", "/auth/v1/.well-known/jwks.json", "/api/v1/openapi.json", "/rest/v1/", "/rest/v1",
+    "/auth/v1/settings",
 }  # fmt: skip
 """What answers a caller without credentials; tables and functions apart."""
 WORDS = [

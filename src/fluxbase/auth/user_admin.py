@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _NOT_FOR_USERS = frozenset({"service_role", "tenant_service", "anon"})
 _ENDING = ("encrypted_password", "ban_seconds", "role")
 """What ends the sessions of a user."""
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
+_DURATION = re.compile(r"(?<!\d)(\d++(?:\.\d++)?)(h|ms|m|s|us|µs|ns)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _LONGEST_BAN_SECONDS = 100 * 366 * 86_400.0
 

@@ -211,9 +211,9 @@ def native_body(error: FluxbaseError, request_id: str) -> dict[str, object]:
     """The one error shape of the native dialect (contract-native 2.1); ``error`` is a sentence for people."""
     own = AUTH_ERRORS.get(error.code)
     code = (
-        (own and own[2])
+        _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "")
+        or (own and own[2])
         or _NATIVE_CODE_OF_CODE.get(error.code)
-        or _NATIVE_CODE_OF_SQLSTATE.get(error.sqlstate or "")
         or _NATIVE_CODE_OF_KIND[error.kind]
     )
     payload: dict[str, object] = {"error": error.message, "code": code, "request_id": request_id}
