@@ -377,6 +377,7 @@ class Program(Worker):
             self._hear(),
             self._watch_roles(),
             self._watch_catalogue(),
+            self._write_uses(),
             watch_blocklist(self),
             self._record_refusals(),
             forget_expired(self),
