@@ -73,7 +73,8 @@ def test_a_client_key_acts_for_its_owner_in_every_header(store: Server) -> None:
         "last_used_at"
     ] is None and time.monotonic() < ends_at:
         time.sleep(0.2)
-    assert shown["last_used_at"] is not None
+    used_from = store.root_sql(f"select last_used_address from auth.api_keys where id = '{made['id']}'")
+    assert (shown["last_used_at"] is not None, used_from) == (True, [("127.0.0.1",)])
     rows = store.root_sql(f"select row_to_json(k)::text from auth.api_keys k where id = '{made['id']}'")
     assert key not in rows[0][0]
     assert key[20:] not in store.log
