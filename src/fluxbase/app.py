@@ -31,16 +31,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
-from fluxbase.outbound.client import OutboundClient
-from fluxbase.parts.account_mails import register_account_mails
-from fluxbase.parts.accounts import account_parts, forget_expired, register_accounts
-from fluxbase.parts.factors import captcha_demand, factor_parts, register_factors
 from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
-from fluxbase.parts.network import session_cookies
-from fluxbase.parts.platform import platform_service, register_platform
-from fluxbase.parts.providers import provider_parts, register_providers
-from fluxbase.parts.rbac import register_rbac
-from fluxbase.parts.tenants import tenant_lifecycle
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
 from fluxbase.worker import AccessSink, Worker, public_url
@@ -56,7 +47,11 @@ if TYPE_CHECKING:
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.kernel.secret import Secret
+    from fluxbase.outbound.client import OutboundClient
+    from fluxbase.parts.accounts import AccountParts
+    from fluxbase.parts.factors import FactorParts
     from fluxbase.parts.mail import MailParts
+    from fluxbase.parts.providers import ProviderParts
     from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App
@@ -139,10 +134,6 @@ class Program(Worker):
         )
         self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
-        self.auth = account_parts(self)
-        self.outbound = OutboundClient(config)
-        self.factors = factor_parts(self)
-        self.providers = provider_parts(self)
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._epochs: dict[TenantId, str] = {}
@@ -182,14 +173,48 @@ class Program(Worker):
         async with self.sessions(tenant, reason="load the identity key") as tx:
             self._signers[tenant.id] = IdentitySigner(await select_identity_key(tx))
 
+    # Areas are imported when they are first asked for: a command that prints keys loads no library of SAML or passkeys.
+
+    @cached_property
+    def auth(self) -> AccountParts:
+        """Accounts and sessions. ``routes`` connects the second factors to their gate before any route can be called."""
+        from fluxbase.parts.accounts import account_parts
+
+        return account_parts(self)
+
+    @cached_property
+    def outbound(self) -> OutboundClient:
+        """The one client of our own HTTP requests."""
+        from fluxbase.outbound.client import OutboundClient
+
+        return OutboundClient(self.config)
+
+    @cached_property
+    def factors(self) -> FactorParts:
+        """Second factors, captcha, hooks; building them connects them to the gate."""
+        from fluxbase.parts.factors import factor_parts
+
+        return factor_parts(self)
+
+    @cached_property
+    def providers(self) -> ProviderParts:
+        """Identity providers."""
+        from fluxbase.parts.providers import provider_parts
+
+        return provider_parts(self)
+
     @cached_property
     def platform(self) -> Platform:
         """Administrators of the platform."""
+        from fluxbase.parts.platform import platform_service
+
         return platform_service(self)
 
     @property
     def tenants(self) -> TenantLifecycle:
         """What administrators do with tenants."""
+        from fluxbase.parts.tenants import tenant_lifecycle
+
         return tenant_lifecycle(self)
 
     @cached_property
@@ -306,28 +331,18 @@ class Program(Worker):
 
     def routes(self) -> list[Route]:
         """The whole surface, each line with who may call it and how often."""
+        from fluxbase.parts.areas import register_areas
         from fluxbase.web.control import ControlPlane
         from fluxbase.web.documents.surface import DocumentSurface
-        from fluxbase.web.native.auth.csrf import CsrfRoute
         from fluxbase.web.native.routes import native_routes
         from fluxbase.web.native.rpc import NativeRpc
         from fluxbase.web.native.tables import NativeTables
-        from fluxbase.web.native.tenants import TenantRoutes
         from fluxbase.web.supabase.rest import RestSurface
         from fluxbase.web.supabase.routes import rest_routes
 
         limit = self.config.server.bulk_body_limit_bytes
         control = ControlPlane(self)
-        control.captcha = captcha_demand(self)
-        TenantRoutes(self.tenants, self.platform.tenants_of).register(control)
-        CsrfRoute(session_cookies(self)).register(control)
-        gotrue = register_accounts(self, control)
-        gotrue.external["passkeys"] = self.config.passkeys.enabled
-        register_factors(self, control)
-        register_providers(self, control, gotrue)
-        register_account_mails(self, control, gotrue)
-        register_rbac(self, control)
-        register_platform(self, control)
+        register_areas(self, control)
         documents = DocumentSurface(self.documents, control, public_url=public_url(self.config), instance=self.registry.default.id)
         return [
             *documents.routes(),
@@ -338,6 +353,7 @@ class Program(Worker):
 
     def pipeline(self, without: tuple[str, ...] = ()) -> App:
         """The whole ASGI application; ``without`` names lines a twin of the tests leaves out."""
+        from fluxbase.parts.network import session_cookies
         from fluxbase.web.pipeline import Parts, build
         from fluxbase.web.routing import RouteTable
 
@@ -373,6 +389,8 @@ class Program(Worker):
 
     async def listen(self) -> None:
         """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
+        from fluxbase.parts.accounts import forget_expired
+
         await asyncio.gather(
             self._hear(),
             self._watch_roles(),
@@ -390,12 +408,11 @@ class Program(Worker):
 
     async def close(self) -> None:
         """End connections and background work."""
+        from fluxbase.parts.closing import close_areas
+
         await super().close()
         await self._catalogues.close()
-        await self.factors.hooks.close()
-        await self.account_sessions.close()
-        await self.outbound.close()
-        self.auth.passwords.close()
+        await close_areas(self)
 
     def tenants_in_use(self) -> list[TenantId]:
         """Whose database this worker has been in."""
