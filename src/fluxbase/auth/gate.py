@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth.users import IssuedSession, SecondFactorRequired
-from fluxbase.kernel.errors import AuthError
+from fluxbase.kernel.errors import AuthError, Internal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,7 @@ class SignInGate:
     ) -> IssuedSession | SecondFactorRequired:  # fmt: skip
         """The session, or the ticket of the second step. ``earlier`` are the methods of steps before this one.
 
+        Raises Internal while nobody has said who asks for second factors (``parts/factors.py``): closed, not open.
         Raises AuthError: ``user_banned``, ``email_not_confirmed``, ``invalid_credentials`` when the account changed meanwhile.
         """
         if user.deleted_at is not None:
@@ -50,7 +51,9 @@ class SignInGate:
             raise AuthError("Email not confirmed", code="email_not_confirmed", details={"requires_email_verification": True})
         if user.banned_until is not None:
             await self._sessions.forget_ban(tx, tenant, user)
-        if aal == "aal1" and self.factors is not None:
+        if self.factors is None:
+            raise Internal("The second factors are not connected to the gate of sign-ins.", code="gate_without_factors")
+        if aal == "aal1":
             asked = await self.factors.required(tx, tenant, user, method=method, device=device, aal=aal)
             if asked is not None:
                 return asked
