@@ -12,7 +12,10 @@ from tests.support.server import Server, start_server
 TWIN_LIMITS = {
     "FLUXBASE_LIMITS_ENABLED": "true",
     "FLUXBASE_LIMITS_EXEMPT_NETWORKS": "127.0.0.1/32",
-    "FLUXBASE_LIMITS_RULES": '{"control": "100/1d", "data.authenticated": "300/1d"}',
+    "FLUXBASE_LIMITS_RULES": (
+        '{"control": "100/1d", "data.authenticated": "300/1d", "auth.sign_in.account": "30/1d", "auth.recovery.account": "30/1d", '
+        '"auth.refresh": "400/1d"}'
+    ),
 }
 """By the day, so that no slow machine gives a quota back within a test."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.server import Server, start_server
 
 JWKS = "/.well-known/jwks.json"
+PASSWORD = "violet tunnel 93 cup"
 MASTER_KEY = "bGltaXRzLW9mLXR3by1ub2Rlcy1zaGFyZS1vbmVrZXk="
 
 
@@ -101,7 +104,7 @@ def counted() -> Iterator[Server]:
             "FLUXBASE_LIMITS_ENABLED": "true",
             "FLUXBASE_LIMITS_X_FIELDS": "true",
             "FLUXBASE_LIMITS_EXEMPT_NETWORKS": "127.0.0.1/32",
-            "FLUXBASE_LIMITS_RULES": '{"control": "5/1h", "tenants.mine": "3/1h", "auth.refresh": "2/1h", "auth.confirm": "2/1h", "data.service_role": "4/1h"}',
+            "FLUXBASE_LIMITS_RULES": '{"control": "5/1h", "tenants.mine": "3/1h", "auth.refresh": "2/1h", "auth.confirm": "2/1h", "auth.sign_in.account": "3/1h", "auth.recovery.account": "1/1h", "data.service_role": "4/1h"}',
         }
     )
     yield running
@@ -165,13 +168,68 @@ def test_a_route_has_a_rule_of_its_own(counted: Server) -> None:
     assert {"admin", "control", "service_role"} >= set(fields_of(answers[0])) >= {"admin", "control"}
 
 
-@pytest.mark.parametrize(("path", "body"), [("refresh", {"refresh_token": "x"}), ("magiclink/verify", {"token": "x"})])
-def test_guesses_of_what_stands_in_the_body_are_counted(counted: Server, path: str, body: dict[str, str]) -> None:
-    """Refresh tokens and links can be tried no more often than their own limit says (threat B26)."""
+def test_guessed_links_are_counted_by_address(counted: Server) -> None:
+    """Any link can be tried, so what is tried says nothing: an address may try no more often than the limit says (threat B26)."""
     with client_from(counted, headers={"apikey": counted.anon_key}) as client:
-        answers = [client.post(f"/api/v1/auth/{path}", json=body).status_code for _ in range(3)]
+        answers = [client.post("/api/v1/auth/magiclink/verify", json={"token": f"x{number}"}).status_code for number in range(3)]
     assert 429 not in answers[:2]
     assert answers[2] == 429
+
+
+def signed_up(server: Server, email: str) -> dict[str, str]:
+    """A new account's session."""
+    with client_from(server, headers={"apikey": server.anon_key}) as client:
+        answer = client.post("/api/v1/auth/signup", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def asked_from_anywhere(server: Server, path: str, body: dict[str, str], most: int, headers: dict[str, str] | None = None) -> list[int]:
+    """The same request, each time from an address that nobody has used."""
+    found: list[int] = []
+    for _ in range(most):
+        with client_from(server, headers={"apikey": server.anon_key, **(headers or {})}) as client:
+            found.append(client.post(f"/api/v1/auth/{path}", json=body).status_code)
+    return found
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_account_is_counted_whatever_the_address(counted: Server, is_known: bool) -> None:
+    """Guesses at one e-mail address from many machines end at its own limit, however it is spelled, with an account or without."""
+    email = f"{uuid.uuid4().hex}@example.com"
+    if is_known:
+        signed_up(counted, email)
+    assert asked_from_anywhere(counted, "signin", {"email": email, "password": "wrong-words-of-twelve"}, 3) == [401, 401, 401]
+    assert asked_from_anywhere(counted, "signin", {"email": email.upper(), "password": PASSWORD}, 1) == [429]
+    assert asked_from_anywhere(counted, "signin", {"email": f"x{email}", "password": PASSWORD}, 1) == [401]
+
+
+def test_mails_to_one_address_are_counted(counted: Server) -> None:
+    """Whoever asks and from wherever: a mailbox is not flooded, whether it has an account or not."""
+    answers = asked_from_anywhere(counted, "password/reset", {"email": f"{uuid.uuid4().hex}@example.com"}, 4)
+    assert answers[0] == 200
+    assert answers[-1] == 429
+
+
+def test_a_session_is_counted_and_keeps_its_token(counted: Server) -> None:
+    """Refreshing one session too often is refused wherever it comes from, and the refused token is not used up."""
+    token = signed_up(counted, f"{uuid.uuid4().hex}@example.com")["refresh_token"]
+    for _ in range(2):
+        with client_from(counted, headers={"apikey": counted.anon_key}) as client:
+            token = client.post("/api/v1/auth/refresh", json={"refresh_token": token}).json()["refresh_token"]
+    assert asked_from_anywhere(counted, "refresh", {"refresh_token": token}, 2) == [429, 429]
+    digest = hashlib.sha256(token.encode()).hexdigest()
+    unused = f"select count(*) from auth.refresh_tokens where used_at is null and token_hash = decode('{digest}', 'hex')"
+    assert counted.root_sql(unused) == [(1,)]
+
+
+@pytest.mark.twin("auth:account-limits")
+def test_twin_without_account_limits_lets_guesses_through(twin: Server) -> None:
+    """The same guesses from many machines never end when the services do not count."""
+    email = f"{uuid.uuid4().hex}@example.com"
+    body = {"email": email, "password": "wrong-words-of-twelve"}
+    assert asked_from_anywhere(twin, "signin", body, 31, {"x-twin-without": "auth:account-limits"}) == [401] * 31
+    assert asked_from_anywhere(twin, "signin", body, 31)[-1] == 429
 
 
 def test_a_role_of_the_data_plane_has_a_rule_of_its_own(counted: Server) -> None:

@@ -35,6 +35,7 @@ from fluxbase.data import key_tables, service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
 from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
+from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web.middleware import authorise
 from tests.support import mailed_twins
@@ -170,6 +171,7 @@ def _takes_again(original: Any) -> Any:
 
 
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
+    "auth:account-limits": (RateLimiter, "admit", lambda _: _checks_nothing),
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
     "data-plane:columns": (snapshot.Relation, "visible", _knows_every_column),
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from fluxbase.auth import user_store
 from fluxbase.auth.accounts import checked_email
 from fluxbase.auth.one_time import LINK_TYPES, Asked, Made, OneTimeTokens
+from fluxbase.auth.users import normalised_email
+from fluxbase.kernel.access import RECOVERY_ACCOUNT
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
-    from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
+    from fluxbase.auth.ports import AuditRecorder, RateLimits, SystemSessions, SystemTx
     from fluxbase.auth.users import User
     from fluxbase.config.auth import Auth
     from fluxbase.tenancy.registry import Tenant
@@ -47,8 +49,11 @@ class MadeLink:
 class AccountMails:
     """Implements ``ports.AccountMails`` and the requests of both dialects."""
 
-    def __init__(self, transactions: SystemSessions, tokens: OneTimeTokens, settings: Auth, record: AuditRecorder) -> None:
+    def __init__(
+        self, transactions: SystemSessions, tokens: OneTimeTokens, settings: Auth, record: AuditRecorder, limits: RateLimits
+    ) -> None:  # fmt: skip
         self._transactions = transactions
+        self._limits = limits
         self._tokens = tokens
         self._settings = settings
         self._record = record
@@ -76,6 +81,7 @@ class AccountMails:
         if not self._settings.magic_link_enabled:
             raise AuthError("Signing in by mail is disabled", code="otp_disabled")
         email = checked_email(request.email)
+        await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
         may_create = request.may_create and self._settings.signup_enabled
         async with self._transactions(tenant, reason="mail a sign-in") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
@@ -85,6 +91,7 @@ class AccountMails:
     async def recover(self, tenant: Tenant, request: MailRequest) -> None:
         """A link and a code to choose a new password."""
         email = checked_email(request.email)
+        await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
         async with self._transactions(tenant, reason="mail a password reset") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
             await self._tokens.send(tx, tenant, self._asked("recovery", email, user, request, {}))
@@ -92,6 +99,7 @@ class AccountMails:
     async def resend(self, tenant: Tenant, request: MailRequest, kind: str) -> None:
         """The confirmation of a sign-up, or of a change of address, once more."""
         email = checked_email(request.email)
+        await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
         async with self._transactions(tenant, reason="mail a confirmation again") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
             if kind == "email_change":

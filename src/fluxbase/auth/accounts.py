@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store, user_store
+from fluxbase.auth.users import normalised_email
+from fluxbase.kernel.access import SIGN_IN_ACCOUNT
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
     from fluxbase.auth.gate import SignInGate
     from fluxbase.auth.passwords import Passwords
-    from fluxbase.auth.ports import AccountHooks, AccountMails, AuditRecorder, ReauthenticationCheck, SystemSessions, SystemTx
+    from fluxbase.auth.ports import AccountHooks, AccountMails, AuditRecorder, RateLimits, ReauthenticationCheck, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired, Session, User
     from fluxbase.config.auth import Auth
@@ -58,9 +60,10 @@ class Accounts:
 
     def __init__(
         self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, gate: SignInGate, settings: Auth,
-        record: AuditRecorder,
+        record: AuditRecorder, limits: RateLimits,
     ) -> None:  # fmt: skip
         self._transactions = transactions
+        self._limits = limits
         self._passwords = passwords
         self._sessions = sessions
         self._gate = gate
@@ -140,10 +143,11 @@ class Accounts:
         self, tenant: Tenant, email: str, password: str, device: Device
     ) -> IssuedSession | SecondFactorRequired:
         """A session, or the second step. Raises AuthError: ``invalid_credentials``, then, with the right password only,
-        ``account_locked``, ``user_banned``, ``email_not_confirmed``."""
+        ``account_locked``, ``user_banned``, ``email_not_confirmed``; RateLimited by address, whether it has an account or not."""
         if not self.settings.password_enabled:
             raise AuthError("Email logins are disabled", code="email_provider_disabled")
         address = email.strip()[:320].replace("\0", "")
+        await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(address))
         async with self._transactions(tenant, reason="sign in: find the account", is_single=True) as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, address)
         known = user.password_hash if user is not None else None

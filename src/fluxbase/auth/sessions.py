@@ -18,13 +18,14 @@ from fluxbase.auth import session_store
 from fluxbase.auth.user_store import note_sign_in
 from fluxbase.auth.users import Device, IssuedSession, Session, User
 from fluxbase.crypto.opaque import REFRESH, format_opaque, parse_opaque
+from fluxbase.kernel import access
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fluxbase.auth.minter import TokenMinter
-    from fluxbase.auth.ports import AuditRecorder, ClaimsHook, FactorDebt, SystemSessions, SystemTx
+    from fluxbase.auth.ports import AuditRecorder, ClaimsHook, FactorDebt, RateLimits, SystemSessions, SystemTx
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import SessionId, UserId
     from fluxbase.tenancy.registry import Tenant
@@ -34,10 +35,11 @@ class Sessions:
     """Begins, refreshes, lists and ends sessions. ``begin`` is for ``gate.py`` alone."""
 
     def __init__(
-        self, transactions: SystemSessions, minter: TokenMinter, settings: Auth, record: AuditRecorder, *, derive: Callable[[str], bytes],
-        prefix_of: Callable[[Tenant], str],
+        self, transactions: SystemSessions, minter: TokenMinter, settings: Auth, record: AuditRecorder, limits: RateLimits,
+        *, derive: Callable[[str], bytes], prefix_of: Callable[[Tenant], str],
     ) -> None:  # fmt: skip
         self._transactions = transactions
+        self._limits = limits
         self._minter = minter
         self._settings = settings
         self._record = record
@@ -75,16 +77,18 @@ class Sessions:
 
     async def refresh(self, tenant: Tenant, raw_token: str, device: Device) -> IssuedSession:
         """The next pair of tokens. Raises AuthError: ``refresh_token_not_found``, ``refresh_token_already_used``, ``session_expired``,
-        ``session_not_found``."""
+        ``session_not_found``; RateLimited by session, and then the token is not used up."""
         token = parse_opaque(raw_token, (REFRESH,))
         if token is None or token.locator != tenant.locator:
             raise _not_found()
         child, began = self._child(tenant, raw_token), time.monotonic()
-        async with self._transactions(tenant, reason="refresh a session", is_single=True) as tx:
+        async with self._transactions(tenant, reason="refresh a session") as tx:
             found = await session_store.rotate(
                 tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
                 lifetime_seconds=self._settings.refresh_token_seconds,
             )  # fmt: skip
+            if found is not None:  # before the commit: who is told to wait must not have lost his token meanwhile
+                await self._limits.admit(access.REFRESH, tenant.id, found[1].id)
         refused = None
         if found is None:
             async with self._transactions(tenant, reason="a refresh token that was used") as tx:

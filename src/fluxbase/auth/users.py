@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,11 @@ from typing import Any
 from fluxbase.kernel.ids import SessionId, TenantId, UserId
 
 SECOND_FACTORS = frozenset({"totp", "webauthn"})
+
+
+def normalised_email(text: str) -> str:
+    """One spelling of an address for counting, as the database compares addresses: NFKC, lower case."""
+    return unicodedata.normalize("NFKC", text).lower()
 
 
 @dataclass(frozen=True, slots=True)

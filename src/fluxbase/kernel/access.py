@@ -93,11 +93,8 @@ SIGN_UP = Limit("auth.sign_up", rate=10, per_seconds=900, is_strict=True)
 RECOVERY = Limit("auth.recovery", rate=5, per_seconds=900, is_strict=True)
 """Whatever sends a mail: password reset, magic link, one-time code, verification again."""
 RECOVERY_ACCOUNT = Limit("auth.recovery.account", rate=5, per_seconds=900, by=Subject.ACCOUNT, is_strict=True)
-RECOVERY_PAUSE = Limit("auth.recovery.pause", rate=1, per_seconds=60, by=Subject.ACCOUNT, is_strict=True)
-"""One mail a minute to an address."""
 CONFIRM = Limit("auth.confirm", rate=5, per_seconds=300, by=Subject.TICKET, lock_seconds=900, is_strict=True)
 """Second factor, code, link or reset confirmed: by ticket or token, and by account."""
-CONFIRM_ACCOUNT = Limit("auth.confirm.account", rate=5, per_seconds=300, by=Subject.ACCOUNT, lock_seconds=900, is_strict=True)
 REFRESH = Limit("auth.refresh", rate=10, per_seconds=60, by=Subject.SESSION, is_strict=True)
 PROVIDER = Limit("auth.provider", rate=60, per_seconds=300)
 """A step of a sign-in through an identity provider."""

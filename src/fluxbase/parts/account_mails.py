@@ -39,7 +39,7 @@ def account_mail_parts(program: Program) -> AccountMailParts:
         await program.mail.queue.enqueue(tx, tenant, Letter(template, recipient, values, lives_seconds), is_decoy=is_decoy)
 
     tokens = OneTimeTokens(config.auth, letters, public_url=public_url(config), code_key=program.master.derive("one-time-code"))
-    mails = AccountMails(program.account_sessions, tokens, config.auth, record)
+    mails = AccountMails(program.account_sessions, tokens, config.auth, record, program.limits)
     auth.accounts.mails, auth.accounts.check_nonce = mails, mails.check_nonce
     verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record)
     redirects = RedirectRule(config.auth.site_url, config.auth.redirect_urls)

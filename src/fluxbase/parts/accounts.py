@@ -42,9 +42,11 @@ def account_parts(program: Program) -> AccountParts:
     settings = program.config.auth
     passwords = Passwords(settings)
     minter = TokenMinter(program.rings, program.rules)
-    sessions = Sessions(program.account_sessions, minter, settings, record, derive=program.master.derive, prefix_of=deny_prefix)
+    sessions = Sessions(
+        program.account_sessions, minter, settings, record, program.limits, derive=program.master.derive, prefix_of=deny_prefix
+    )
     gate = SignInGate(sessions, settings)
-    accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record)
+    accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record, program.limits)
     users = UserAdmin(program.account_sessions, passwords, sessions, settings, record, prefix_of=deny_prefix)
     return AccountParts(passwords, sessions, gate, accounts, users)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 BEHIND = frozenset({Subject.PRINCIPAL, Subject.TENANT, Subject.ROUTE})
 """Whom only PrincipalLimit can count."""
+BY_SERVICE = frozenset({Subject.SESSION, Subject.ACCOUNT})
+"""Whom the service counts that reads the body (``auth/``)."""
 
 
 def limit_key(address: str) -> str:
@@ -67,8 +69,8 @@ class AddressLimit:
 
     def _rules_of(self, route: Route) -> tuple[Rule, ...]:
         own = self._limiter.rule(route.limit, route.name)
-        # A ticket, session or account stands in the body, which nobody has read yet: such a route is counted by address.
-        rules = [] if route.limit.by in BEHIND else [own]
+        # A ticket stands in the body, which nobody has read yet, and any ticket can be tried: such a route is counted by address.
+        rules = [] if route.limit.by in BEHIND | BY_SERVICE else [own]
         if self._settings.has_global and not own.is_local and route.limit is not CONTROL_PLANE and not route.is_data_plane:
             rules.append(self._limiter.rule(CONTROL_PLANE))
         self._rules[route.name] = tuple(rules)
