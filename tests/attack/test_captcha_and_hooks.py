@@ -275,7 +275,7 @@ def test_twin_of_a_hook_that_is_not_asked(hooked: Server) -> None:
 
 @pytest.mark.twin("hooks:claims")
 def test_twin_that_believes_the_hook(hooked: Server) -> None:
-    """When the hook's claims come last, an application's function makes service keys and second factors."""
+    """When the hook's claims come last, an application's function vouches for second factors that nobody showed."""
     told = claims(sign_up(hooked, work(hooked), without="hooks:claims").json()["access_token"])
     assert (told["aal"], told["plan"]) == ("aal2", "gold")
 

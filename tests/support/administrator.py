@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import pyotp
+from pyotp.totp import TOTP
 
 from tests.support.server import Server
 
@@ -46,7 +46,7 @@ class Administrator:
     def enrol(self) -> None:
         """Set an authenticator app up; the session shows it from now on."""
         self.secret = str(self.post("/2fa/setup").json()["secret"])
-        done = self.post("/2fa/enable", {"code": pyotp.TOTP(self.secret).now()})
+        done = self.post("/2fa/enable", {"code": TOTP(self.secret).now()})
         assert done.status_code == 200, done.text
         self.access, self.codes = done.json()["access_token"], done.json()["backup_codes"]
 
@@ -55,7 +55,7 @@ class Administrator:
         self.server.root_sql(
             f"update auth.factors set last_step = 0 where user_id = (select id from auth.users where email = '{self.email}')"
         )
-        return pyotp.TOTP(self.secret).at(int(time.time()))
+        return TOTP(self.secret).at(int(time.time()))
 
     def ticket(self, path: str = f"{DASHBOARD}/login", **options: Any) -> str:
         """The first step of a sign-in."""

@@ -10,6 +10,7 @@ import orjson
 
 from fluxbase.auth.captcha import proof_of_work, service, store
 from fluxbase.auth.hooks import service as hooks
+from fluxbase.auth.minter import RESERVED
 from fluxbase.kernel.errors import AuthError, Unavailable
 
 
@@ -70,7 +71,7 @@ def _lets_silence_pass(original: Any) -> Any:
 def _believes_the_hook(original: Any) -> Any:
     async def issue(self: Any, tenant: Any, user: Any, session: Any, claims: Any) -> Any:
         answer = await self._ask("token_issue", self._settings.token_issue, tenant, {"claims": {}})
-        return {**claims, **answer.get("claims", {})}
+        return {**claims, **{name: value for name, value in answer.get("claims", {}).items() if name not in RESERVED}}
 
     return issue
 
