@@ -37,7 +37,7 @@ from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
-from fluxbase.web.middleware import authorise
+from fluxbase.web.middleware import authorise, idempotency
 from tests.support import gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
@@ -215,6 +215,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
     **platform_twins.LIFTED,
+    "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
     "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),
