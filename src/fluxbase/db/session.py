@@ -31,6 +31,11 @@ class SystemTx:
     def __init__(self, connection: AsyncConnection[Any], reason: str) -> None:
         self._connection = connection
         self.reason = reason
+        self.committed: list[Callable[[], None]] = []
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction is committed, and not at all when it is not."""
+        self.committed.append(call)
 
     async def fetch(self, sql: Any, *params: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement with ``$1`` parameters."""
@@ -64,7 +69,8 @@ class SystemSessions:
             try:
                 async with AsyncExitStack() as stack:
                     connection = await self._begin(conninfo, stack, is_single=is_single)
-                    yield SystemTx(connection, reason)
+                    tx = SystemTx(connection, reason)
+                    yield tx
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 for broken in [*([connection] if connection is not None else []), *self._idle.pop(conninfo, [])]:
                     await broken.close()  # the others are of the same server
@@ -75,6 +81,8 @@ class SystemSessions:
                 if connection is not None and not connection.closed:
                     self._idle.setdefault(conninfo, []).append(connection)
                     self._idle.move_to_end(conninfo)
+        for call in tx.committed:
+            call()
         await self._drop_the_coldest()
 
     async def _begin(self, conninfo: str, stack: AsyncExitStack, *, is_single: bool) -> AsyncConnection[Any]:
