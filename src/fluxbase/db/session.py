@@ -6,6 +6,7 @@ Everything here passes Row Level Security, so it says ``system`` and why (``reas
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,8 @@ class SystemSessions:
         connection = await AsyncConnection.connect(
             conninfo, autocommit=True, cursor_factory=AsyncRawCursor, connect_timeout=CONNECT_SECONDS
         )
+        # A trigger of the application on auth.users runs in this session: it must not guess what our statements are called.
+        connection._prepared._prepared_idx = secrets.randbits(64)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - there is no setting
         if not is_single:
             await stack.enter_async_context(connection.transaction())
         return connection
