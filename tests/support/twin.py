@@ -37,8 +37,8 @@ from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
-from fluxbase.web.middleware import authorise
-from tests.support import mailed_twins
+from fluxbase.web.middleware import authorise, idempotency
+from tests.support import gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -212,7 +212,10 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
+    **platform_twins.LIFTED,
+    "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
     "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),
