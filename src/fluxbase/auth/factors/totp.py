@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import TYPE_CHECKING
 
-import segno
 from pyotp import random_base32
 from pyotp.totp import TOTP
 from pyotp.utils import strings_equal
+
+if TYPE_CHECKING:
+    import segno
 
 STEP_SECONDS = 30
 DRIFT_STEPS = 1
@@ -48,6 +51,8 @@ def provisioning_uri(secret: str, *, account: str, issuer: str) -> str:
 
 def qr(uri: str) -> segno.QRCode:
     """The address as a QR code; costs tens of milliseconds, so it is made once for every form of picture."""
+    import segno
+
     return segno.make(uri, error="m")
 
 
