@@ -184,7 +184,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
-    "saml:response": (assertion.SignedResponse, "is_valid", _answers(True)),
+    "saml:response": (assertion.saml2_response.OneLogin_Saml2_Response, "is_valid", _answers(True)),
     "saml:request": (assertion, "is_for_this_request", _answers(True)),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "factors:ticket": (attempts.Attempts, "by_ticket", _takes_the_users_id),

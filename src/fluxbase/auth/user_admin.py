@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth import session_store, user_store
+from fluxbase.auth import rbac_store, session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
 from fluxbase.auth.passwords import is_hash
 from fluxbase.kernel.errors import AuthError
@@ -126,6 +126,7 @@ class UserAdmin:
         known = await self._known(tx, tenant, user, is_locking=True)
         await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
         await self._deny(tx, tenant, known.id, "deleted", self._settings.access_token_seconds + self._settings.leeway_seconds)
+        await rbac_store.forget_user(tx, tenant.id, known.id)
         await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
         await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
 
