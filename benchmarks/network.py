@@ -1,4 +1,4 @@
-"""``python -m benchmarks.network``: many idle connections, and a slow-body attack beside good clients; both on loopback, both end by themselves.
+"""``python -m benchmarks.network``: many idle connections; a slow-body attack beside good clients. On loopback, ends by itself.
 
 The server is the shipped program with its defaults and one worker; only rate limits are off, because one address sends everything.
 """
@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from statistics import median
 
@@ -26,6 +26,7 @@ from tests.support.server import Server, start_server
 
 IDLE, SLOW, GOOD = 10_000, 1_000, 16
 MAX_SECONDS = 120
+SLOW_HEAD = b"POST /rest/v1/bench_network HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n["
 SCHEMA = """
 create table bench_network (id int primary key, note text);
 create policy everybody on bench_network using (true);
@@ -34,38 +35,38 @@ insert into bench_network select n, 'note ' || n from generate_series(1, 100) n;
 
 
 async def hold(port: int, kind: str, count: int) -> None:
-    """Open ``count`` connections, say how many stand, keep them until stdin ends. ``idle``: each had an answer; ``slow``: a byte a second."""
+    """Open connections, say how many stand, keep them until stdin ends. ``idle``: each had an answer; ``slow``: a byte a second."""
     opened = await asyncio.gather(*(_open(port, kind, asyncio.Semaphore(200)) for _ in range(count)))
-    writers = [writer for writer in opened if writer is not None]
-    print(len(writers), flush=True)
+    pairs = [pair for pair in opened if pair is not None]
+    print(len(pairs), flush=True)
     ends_at = time.monotonic() + MAX_SECONDS
     over = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     while not over.done() and time.monotonic() < ends_at:
         if kind == "slow":
-            for writer in writers:
+            for _, writer in pairs:
                 writer.write(b" ")
         await asyncio.wait([over], timeout=1)
-    print(sum(not writer.transport.is_closing() for writer in writers), flush=True)
+    print(sum(not reader.at_eof() and not writer.transport.is_closing() for reader, writer in pairs), flush=True)
     os._exit(0)  # the reading thread may still wait
 
 
-async def _open(port: int, kind: str, slots: asyncio.Semaphore) -> asyncio.StreamWriter | None:
+async def _open(port: int, kind: str, slots: asyncio.Semaphore) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
     async with slots:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             if kind == "slow":
-                head = b"POST /rest/v1/bench_network HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n["
-                writer.write(head)
+                writer.write(SLOW_HEAD)
             else:
                 writer.write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-                await reader.readuntil(b"\r\n\r\n")
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.split(b"content-length: ", 1)[1].split(b"\r\n", 1)[0]))
         except (OSError, asyncio.IncompleteReadError):
             return None
-    return writer
+    return reader, writer
 
 
 @contextmanager
-def held(port: int, kind: str, count: int) -> Iterator[subprocess.Popen[str]]:
+def held(port: int, kind: str, count: int) -> Generator[subprocess.Popen[str]]:
     """Connections held by a process of their own; its first line was read."""
     command = [sys.executable, "-m", "benchmarks.network", "--hold", kind, "--port", str(port), "--count", str(count)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -156,7 +157,8 @@ def main() -> None:
     without, attack = (median(p99s) for _, _, p99s in found)
     console.print(f"p99 under the attack: {attack / without:.2f} times (goal: at most 2)")
     console.print(
-        f"{seen['opened']:,.0f} idle connections ({seen['kept']:,.0f} stood to the end): {seen['before']:.0f} MB before, {seen['after']:.0f} MB with them, "
+        f"{seen['opened']:,.0f} idle connections ({seen['kept']:,.0f} stood to the end): {seen['before']:.0f} MB before, "
+        f"{seen['after']:.0f} MB with them, "
         f"{(seen['after'] - seen['before']) * 1024 / max(seen['opened'], 1):.1f} kB each; a new client's request {seen['new_ms']:.1f} ms, "
         f"slowest {seen['slowest_ms']:.0f} ms"
     )
