@@ -15,7 +15,7 @@ from tests.support.accounts import sign_up
 from tests.support.mail_server import MailServer, smtp_env
 from tests.support.server import Server, start_server
 
-EXAMPLES = 60 if os.environ.get("TESTS_LONG") == "1" else 2
+EXAMPLES = 20 if os.environ.get("TESTS_LONG") == "1" else 2
 SCHEMA = """
 create table book (id int primary key, title text not null, price numeric, tags text[], added timestamptz default now());
 create policy everybody on book using (true) with check (true);

@@ -53,9 +53,7 @@ class Server(Section):
     graceful_stop_seconds: float = Field(default=20.0, gt=0, description="Time for requests under way at a stop.")
     backlog: int = Field(default=2048, ge=128, description="Listen backlog.")
     max_connections: int = Field(
-        default=20_000,
-        ge=1,
-        description="Client connections a worker holds, idle ones included; fewer where the limit of open files is lower.",
+        default=16_000, ge=1, description="Client connections a worker holds, idle ones too; fewer where the limit of open files is lower."
     )
     tls: Tls = Tls()
 
