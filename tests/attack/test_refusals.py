@@ -139,7 +139,7 @@ def test_forged_forwarding_changes_nothing(kind: str, request: pytest.FixtureReq
     assert plain[0] == (b"HTTP/1.1 308 Permanent Redirect" if kind == "strict" else b"HTTP/1.1 200 OK")
     paths: list[str] = []
 
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=[*HealthCheck])
     @given(forged=FORGED)
     def run(forged: list[tuple[str, str]]) -> None:
         counted = [name for name, _ in forged]

@@ -54,7 +54,7 @@ def documented(post: MailServer) -> Iterator[Server]:
 def failures_of(operation: schemathesis.APIOperation, server: Server, credential: str) -> list[str]:
     """What is wrong with the answers to generated calls of one operation."""
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=[*HealthCheck])
     @given(case=operation.as_strategy())
     def run(case: schemathesis.Case) -> None:
         answer = case.call(base_url=server.url, headers={"authorization": f"Bearer {credential}"}, timeout=40)
