@@ -20,7 +20,7 @@ _ALIKE: tuple[tuple[dict[str, tuple[str, ...]], tuple[str, ...]], ...] = (
         (
             "tenants.create", "auth.signup.post", "auth.signin.anonymous.post", "admin.users.post", "client_keys.create",
             "service_keys.create", "service_keys.rotate", "orgs.create", "orgs.add_member", "orgs.create_team", "platform.setup",
-            "invitations.accept", "invitations.create", "tenant_admins.assign",
+            "invitations.accept", "invitations.create", "tenant_admins.assign", "dashboard.signup",
         ),
     ),
     (
