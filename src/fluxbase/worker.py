@@ -158,7 +158,8 @@ class AccessSink:
         self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
         if self._refusals is not None and context.error_code is not None and (context.status in REFUSED or context.error_code in OFF):
             resource = context.route.name if context.route else "unmatched"
-            self._refusals.note(Refusal(context.error_code, context.address, resource, context.status), context.request_id)
+            refusal = Refusal(context.error_code, context.address, resource, context.status, context.refused_by)
+            self._refusals.note(refusal, context.request_id)
         if self._has_lines:
             principal = context.principal
             fields = access_fields(
