@@ -13,7 +13,6 @@ NOTICED = {
     "auth.store:select_keys:0": "rest.table",
     "auth.store:select_signing_keys:0": "rest.table",
     "auth.user_store:count_failure:0": "auth.signin.post",
-    "auth.user_store:list_users:0": "admin.users.get",
     "auth.user_store:<module>:0": "admin.users.one.get",
 }
 """Name of a query → the route on which the proof sees what it lets through."""
@@ -50,6 +49,7 @@ _REASONS = {
         "auth.rbac_store:delete_team_member:0 auth.rbac_store:insert_team_member:0 auth.rbac_store:select_members:0 "
         "auth.rbac_store:select_team:0 auth.rbac_store:select_teams:0 auth.rbac_store:update_organisation:0"
     ),
+    "it counts accounts, which no canary is in; whose they are the other query of the function decides": "auth.user_store:list_users:0",
     "it tells names of roles, of a user whose random id one must know": "auth.rbac_store:select_assignments:0",
     "a foreign key (tenant_id, role) refuses what another tenant's role would be used for": "auth.rbac_store:select_role:0",
     "the proof has no platform administrator, so that these tables are empty: tests/attack/test_platform.py has": (

@@ -24,7 +24,8 @@ begin
   end if;
   -- The system's schemas are the server's: what is made there could stand in for what the server calls.
   select string_agg(format('%I.%I', nspname, name), ', ') into found from (
-    select c.relnamespace, c.relname, c.relowner from pg_class c where c.oid is distinct from to_regclass('fluxbase.user_migrations') and c.relkind not in ('i', 't')
+    select c.relnamespace, c.relname, c.relowner from pg_class c where c.relkind not in ('i', 't')
+       and c.oid not in (coalesce(to_regclass('fluxbase.user_migrations'), 0), coalesce(to_regclass('fluxbase.user_migrations_id_seq'), 0))
     union all select p.pronamespace, p.proname, p.proowner from pg_proc p
     union all select o.oprnamespace, o.oprname, o.oprowner from pg_operator o
   ) as made (namespace, name, owner) join pg_namespace n on n.oid = namespace
