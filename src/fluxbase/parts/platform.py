@@ -8,6 +8,7 @@ from fluxbase.audit.store import record
 from fluxbase.auth.impersonation import Impersonation
 from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.platform import Platform
+from fluxbase.parts.tenants import administered_tenants
 from fluxbase.tenancy.shared import deny_prefix
 from fluxbase.worker import public_url
 
@@ -33,7 +34,7 @@ def register_platform(program: Program, control: ControlPlane, mailed: AccountMa
     from fluxbase.web.native.auth.impersonation import ImpersonationRoutes
     from fluxbase.web.native.auth.platform import PlatformRoutes
 
-    PlatformRoutes(program.platform, program.auth.sessions, program.tenants).register(control)
+    PlatformRoutes(program.platform, program.auth.sessions, administered_tenants(program)).register(control)
     DashboardRoutes(
         program.platform, program.auth.accounts, program.factors.factors, program.factors.removal, mailed.mails, mailed.verification,
         public_url=public_url(program.config), app_name=program.config.mail.app_name,
