@@ -45,7 +45,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def documented(post: MailServer) -> Iterator[Server]:
     """A server of its own, which mails: what is sent may change anything."""
-    running = start_server(env=smtp_env(post))
+    running = start_server(env={**smtp_env(post), "FLUXBASE_AUTH_REQUIRE_EMAIL_VERIFICATION": "false"})
     running.sql(SCHEMA)
     yield running
     running.stop()

@@ -21,6 +21,7 @@ _ALIKE: tuple[tuple[dict[str, tuple[str, ...]], tuple[str, ...]], ...] = (
             "tenants.create", "auth.signup.post", "auth.signin.anonymous.post", "admin.users.post", "client_keys.create",
             "service_keys.create", "service_keys.rotate", "orgs.create", "orgs.add_member", "orgs.create_team", "platform.setup",
             "invitations.accept", "invitations.create", "tenant_admins.assign", "dashboard.signup",
+            "tenant_members.assign", "admin.users.invite",
         ),
     ),
     (
@@ -29,10 +30,11 @@ _ALIKE: tuple[tuple[dict[str, tuple[str, ...]], tuple[str, ...]], ...] = (
             "tenants.delete", "auth.sessions.{session}.delete", "gotrue.logout.post", "gotrue.passkeys_remove", "auth.passkeys_remove",
             "gotrue.admin_passkeys_delete", "roles.delete", "client_keys.delete", "service_keys.delete", "orgs.delete",
             "orgs.remove_member", "orgs.delete_team", "orgs.join_team", "orgs.leave_team", "invitations.delete", "tenant_admins.unassign",
+            "tenant_members.unassign",
         ),
     ),
-    ({"302": NOTHING}, ("gotrue.authorize", "gotrue.callback", "gotrue.sso_start", "gotrue.saml_slo")),
-    ({"303": NOTHING}, ("gotrue.callback_post", "gotrue.saml_acs")),
+    ({"302": NOTHING}, ("gotrue.authorize", "gotrue.callback", "gotrue.sso_start", "gotrue.saml_slo", "auth.saml_slo")),
+    ({"303": NOTHING}, ("gotrue.callback_post", "gotrue.saml_acs", "auth.oauth_logged_out", "auth.saml_slo_post")),
     ({"200": (JSON,), "303": NOTHING}, ("auth.saml_acs", "gotrue.sso")),
     ({"200": (SAML,)}, ("auth.saml_metadata", "gotrue.saml_metadata")),
     ({"200": (JSON,), "302": NOTHING}, ("gotrue.identity_link",)),
@@ -44,7 +46,8 @@ _ALIKE: tuple[tuple[dict[str, tuple[str, ...]], tuple[str, ...]], ...] = (
             "auth.otp.verify.post", "auth.otp.resend.post",
         ),
     ),
-    ({"200": (HTML,)}, ("gotrue.verify.get",)),
+    ({"200": (HTML,)}, ("gotrue.verify.get", "dashboard.reset-password.get")),
+    ({"200": (HTML,), "403": (JSON, HTML)}, ("dashboard.reset-password.post",)),
     ({"200": (JSON, HTML), "303": NOTHING, "403": (JSON, HTML)}, ("gotrue.verify.post",)),
 )  # fmt: skip
 ANSWERS = {name: answers for answers, names in _ALIKE for name in names}
