@@ -140,15 +140,16 @@ class Accounts:
         return self.mails
 
     async def sign_in_with_password(
-        self, tenant: Tenant, email: str, password: str, device: Device
+        self, tenant: Tenant, email: str, password: str, device: Device, caller: Principal | None = None
     ) -> IssuedSession | SecondFactorRequired:
-        """A session, or the second step. Raises AuthError: ``invalid_credentials``, then, with the right password only,
-        ``account_locked``, ``user_banned``, ``email_not_confirmed``; RateLimited by address, whether it has an account or not."""
+        """A session, or the second step; ``caller`` is the key that asks. Raises Revoked for him, AuthError: ``invalid_credentials``,
+        then, with the right password only, ``account_locked``, ``user_banned``, ``email_not_confirmed``; RateLimited by address,
+        whether it has an account or not."""
         if not self.settings.password_enabled:
             raise AuthError("Email logins are disabled", code="email_provider_disabled")
         address = email.strip()[:320].replace("\0", "")
         await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(address))
-        async with self._transactions(tenant, reason="sign in: find the account", is_single=True) as tx:
+        async with self._transactions(tenant, reason="sign in: find the account", is_single=True, caller=caller) as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, address)
         known = user.password_hash if user is not None else None
         is_right = await self._passwords.verify(known, password[:LONGEST_PASSWORD] if len(password) <= LONGEST_PASSWORD else "")
@@ -168,9 +169,11 @@ class Accounts:
                 await user_store.replace_hash(tx, tenant.id, user.id, known, renewed)
             return await self._gate.admit(tx, tenant, user, method="password", device=device)
 
-    async def current(self, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
-        """The user of a verified token. Raises AuthError ``session_not_found`` or ``user_not_found``."""
-        async with self._transactions(tenant, reason="read the caller's account", is_single=True) as tx:
+    async def current(self, tenant: Tenant, principal: Principal, deadline: float | None = None) -> tuple[User, Session | None]:
+        """The user of a verified token that still holds. Raises Revoked, AuthError ``session_not_found`` or ``user_not_found``."""
+        async with self._transactions(
+            tenant, reason="read the caller's account", is_single=True, caller=principal, deadline=deadline
+        ) as tx:
             return await self.read_current(tx, tenant, principal)
 
     async def read_current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, ClaimsHook, FactorDebt, RateLimits, SystemSessions, SystemTx
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import SessionId, UserId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 
@@ -75,14 +76,15 @@ class Sessions:
         """For how long an access token may still be about."""
         return self._settings.access_token_seconds + self._settings.leeway_seconds
 
-    async def refresh(self, tenant: Tenant, raw_token: str, device: Device) -> IssuedSession:
-        """The next pair of tokens. Raises AuthError: ``refresh_token_not_found``, ``refresh_token_already_used``, ``session_expired``,
-        ``session_not_found``; RateLimited by session, and then the token is not used up."""
+    async def refresh(self, tenant: Tenant, raw_token: str, device: Device, caller: Principal | None = None) -> IssuedSession:
+        """The next pair of tokens; ``caller`` is the key that asks. Raises Revoked for him, AuthError: ``refresh_token_not_found``,
+        ``refresh_token_already_used``, ``session_expired``, ``session_not_found``; RateLimited by session, and then the token is
+        not used up."""
         token = parse_opaque(raw_token, (REFRESH,))
         if token is None or token.locator != tenant.locator:
             raise _not_found()
         child, began = self._child(tenant, raw_token), time.monotonic()
-        async with self._transactions(tenant, reason="refresh a session") as tx:
+        async with self._transactions(tenant, reason="refresh a session", caller=caller) as tx:
             found = await session_store.rotate(
                 tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
                 lifetime_seconds=self._settings.refresh_token_seconds,

@@ -71,6 +71,6 @@ def register_accounts(program: Program, control: ControlPlane) -> GoTrueAccounts
     NativeAccounts(parts.accounts, parts.sessions, program.registry).register(control)
     AdminUsers(parts.users, program.registry).register(control)
     GoTrueAdmin(parts.users, program.registry).register(control)
-    gotrue = GoTrueAccounts(parts.accounts, parts.sessions, program.registry)
+    gotrue = GoTrueAccounts(parts.accounts, parts.sessions, program.registry, program.standing)
     gotrue.register(control)
     return gotrue
