@@ -16,7 +16,6 @@ from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from tests.support.server import Server
 
 PID = "select pg_backend_pid()"
-END_ME = "select pg_terminate_backend(pg_backend_pid())"
 
 
 @pytest.fixture(autouse=True)
@@ -106,13 +105,19 @@ def test_who_leaves_takes_his_statement_along(server: Server) -> None:
 def test_a_dead_connection_is_replaced_unless_something_may_have_been_kept(server: Server) -> None:
     """Between two blocks nobody notices; within one the caller hears of it."""
 
+    async def cut(sessions: SystemSessions) -> None:
+        async with sessions("x", reason="test") as tx:
+            ((pid,),) = await tx.fetch(PID)
+            server.root_sql(f"select pg_terminate_backend({pid})")
+            await tx.fetch("insert into ledger values (5)")
+
     async def scenario(sessions: SystemSessions) -> list[Any]:
         pids: list[Any] = []
         for _ in range(2):
             pids += await block(sessions, PID)
             server.root_sql(f"select pg_terminate_backend({pids[-1][0]})")
         with pytest.raises(Unavailable):
-            await block(sessions, "insert into ledger values (5)", END_ME, "select 1")
+            await cut(sessions)
         return pids
 
     assert len(set(run(server, scenario))) == 2

@@ -15,7 +15,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store
-from fluxbase.auth.user_store import note_sign_in
 from fluxbase.auth.users import Device, IssuedSession, Session, User
 from fluxbase.crypto.opaque import REFRESH, format_opaque, parse_opaque
 from fluxbase.kernel import access
@@ -54,13 +53,13 @@ class Sessions:
         factor_ids: Sequence[str] = (), device: Device,
     ) -> IssuedSession:  # fmt: skip
         """A session for a user whom the gate let in. Raises AuthError when the account changed since ``user`` was read."""
-        if not await note_sign_in(tx, tenant.id, user.id, user.epoch):
-            raise AuthError("Invalid login credentials", code="invalid_credentials")
         refresh = format_opaque(REFRESH, tenant.locator, secrets.token_bytes(32))
-        session = await session_store.insert_session(
-            tx, tenant.id, user.id, aal=aal, amr=amr, factor_ids=factor_ids, user_agent=device.user_agent, address=device.address,
-            lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
+        session = await session_store.begin_session(
+            tx, tenant.id, user.id, epoch=user.epoch, aal=aal, amr=amr, factor_ids=factor_ids, user_agent=device.user_agent,
+            address=device.address, lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
         )  # fmt: skip
+        if session is None:
+            raise AuthError("Invalid login credentials", code="invalid_credentials")
         return await self._issued(tenant, user, session, refresh)
 
     async def raise_level(

@@ -139,17 +139,6 @@ async def count_failure(tx: SystemTx, tenant: TenantId, email: str, *, lock_afte
     )  # fmt: skip
 
 
-async def note_sign_in(tx: SystemTx, tenant: TenantId, user: UserId, epoch: int) -> bool:
-    """The sign-in of a user nothing happened to since he was read (``epoch``); False when something did. Locks the row."""
-    rows = await tx.fetch(
-        """update auth.users u set last_sign_in_at = now(), failed_attempts = 0, locked_until = null
-            where u.tenant_id = $1::text::uuid and u.id = $2::text::uuid and u.epoch = $3::text::integer and u.deleted_at is null
-           returning u.id::text""",
-        tenant, user, str(epoch),
-    )  # fmt: skip
-    return bool(rows)
-
-
 async def replace_hash(tx: SystemTx, tenant: TenantId, user: UserId, old: str, new: str) -> None:
     """The same password under today's settings, unless it was changed meanwhile."""
     await tx.fetch(
