@@ -118,6 +118,14 @@ SQL = {
 }
 EQUIVALENT = {
     (
+        "fluxbase/auth/factors/enforcement.py",
+        "tenant.id == self._home",
+    ): "which setting speaks, for administrators or for users: tests/attack/test_platform_factors.py",
+    (
+        "fluxbase/auth/hooks/service.py",
+        "tenant.id == self._home",
+    ): "administrators are no business of an application's hooks: tests/attack/test_captcha_and_hooks.py",
+    (
         "fluxbase/web/middleware/authenticate.py",
         "tenant.id == self._platform.home.id",
     ): "the administrators' own tenant, whose tokens no tenant under proof has: tests/attack/test_platform.py enters with them",

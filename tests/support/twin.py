@@ -37,8 +37,8 @@ from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
-from fluxbase.web.middleware import authorise
-from tests.support import mailed_twins
+from fluxbase.web.middleware import authorise, idempotency
+from tests.support import gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -177,7 +177,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
-    "saml:response": (assertion.SignedResponse, "is_valid", _answers(True)),
+    "saml:response": (assertion.saml2_response.OneLogin_Saml2_Response, "is_valid", _answers(True)),
     "saml:request": (assertion, "is_for_this_request", _answers(True)),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "factors:ticket": (attempts.Attempts, "by_ticket", _takes_the_users_id),
@@ -213,7 +213,10 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "auth:standing": (principals, "standing_keys", _answers(())),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
+    **platform_twins.LIFTED,
+    "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
     "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),

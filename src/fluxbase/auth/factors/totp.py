@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 
-import segno
 from pyotp import random_base32
 from pyotp.totp import TOTP
 from pyotp.utils import strings_equal
@@ -48,6 +47,8 @@ def provisioning_uri(secret: str, *, account: str, issuer: str) -> str:
 
 def qr_svg(uri: str) -> str:
     """The address as an SVG picture, inline."""
+    import segno
+
     out = io.BytesIO()
     segno.make(uri, error="m").save(out, kind="svg", scale=5, border=4, xmldecl=False, svgns=True, light="#fff")
     return out.getvalue().decode().replace("#fff", "white").replace("#000", "black")  # a # would end the data: address it is put into
@@ -55,6 +56,8 @@ def qr_svg(uri: str) -> str:
 
 def qr_png_data_uri(uri: str) -> str:
     """The address as a PNG picture in a ``data:`` address."""
+    import segno
+
     out = io.BytesIO()
     segno.make(uri, error="m").save(out, kind="png", scale=5, border=4)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

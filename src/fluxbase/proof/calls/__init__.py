@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, platform, providers, rbac, tenants
+from fluxbase.proof.calls import accounts, control, dashboard, data, documents, keys, mailed, platform, providers, rbac, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CALLS: Mapping[str, tuple[Call, ...]] = {
     **accounts.CALLS,
     **control.CALLS,
+    **dashboard.CALLS,
     **data.CALLS,
     **documents.CALLS,
     **keys.CALLS,
