@@ -1,12 +1,14 @@
 """Accounts: made, signed in to with a password, changed. What an administrator does with them is in ``user_admin.py``.
 
 Wrong password, unknown address, and an account without a password are one answer at one cost (threat B21): one hash, the
-same queries. That an account is locked or banned is told only with the right password.
+same queries, and what is left of a difference (a row that is found and counted, or none) is hidden in when the answer leaves. That an account is locked or banned is told only with the right password.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 _EMAIL = re.compile(r"[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,64}@[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,190}")
 _TOLD = ("email", "user_metadata", "is_anonymous")
 """What the hook of sign-up is told of a new account."""
+GRID_SECONDS = 0.025
+"""Answers to wrong passwords leave this long after the question, or a multiple of it: a little more than one hash takes."""
 LONGEST_PASSWORD = 4096
 """Read at all, before it is judged: hashing is not for megabytes."""
 
@@ -147,7 +151,7 @@ class Accounts:
         whether it has an account or not."""
         if not self.settings.password_enabled:
             raise AuthError("Email logins are disabled", code="email_provider_disabled")
-        address = email.strip()[:320].replace("\0", "")
+        address, began = email.strip()[:320].replace("\0", ""), time.monotonic()
         await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(address))
         async with self._transactions(tenant, reason="sign in: find the account", is_single=True, caller=caller) as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, address)
@@ -158,6 +162,7 @@ class Accounts:
                 await user_store.count_failure(
                     tx, tenant.id, address, lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
                 )
+            await asyncio.sleep((began - time.monotonic()) % GRID_SECONDS)
             raise AuthError("Invalid login credentials", code="invalid_credentials")
         if user.is_locked:
             raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")

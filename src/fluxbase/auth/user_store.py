@@ -125,7 +125,8 @@ async def update_user(tx: SystemTx, tenant: TenantId, user: UserId, changes: dic
 
 
 async def count_failure(tx: SystemTx, tenant: TenantId, email: str, *, lock_after: int, lock_seconds: int) -> None:
-    """A wrong password: at ``lock_after`` in a row the account is locked. For an address nobody has it changes no row, at the same cost."""
+    """A wrong password: at ``lock_after`` in a row the account is locked. For an address nobody has it changes no row, at the same cost:
+    the commit of a count is not waited for, which the clock would tell; a crash of PostgreSQL may lose those of its last second."""
     await tx.fetch(
         """update auth.users u set
              failed_attempts = case when u.locked_until <= now() then 1 else u.failed_attempts + 1 end,
@@ -134,7 +135,7 @@ async def count_failure(tx: SystemTx, tenant: TenantId, email: str, *, lock_afte
                                  then now() + make_interval(secs => $4::text::integer) end
            where u.tenant_id = $1::text::uuid and u.email_normalised = """
         + NORMALISED
-        + " and u.deleted_at is null returning u.id::text",
+        + " and u.deleted_at is null and set_config('synchronous_commit', 'off', true) is not null returning u.id::text",
         tenant, email, str(lock_after), str(lock_seconds),
     )  # fmt: skip
 
