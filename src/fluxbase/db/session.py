@@ -62,6 +62,11 @@ class SystemTx:
         self._is_open = False
         self._caller = caller
         self._deadline = deadline
+        self.committed: list[Callable[[], None]] = []
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction is committed, and not at all when it is not."""
+        self.committed.append(call)
 
     async def fetch(self, sql: str, *params: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement with ``$1`` parameters. Raises Unavailable, and of a caller's transaction Revoked or DeadlineExceeded."""
@@ -174,6 +179,8 @@ class SystemSessions:
                 raise
             finally:
                 self._give_back(conninfo, tx.connection)
+        for call in tx.committed:
+            call()
         while len(self._idle) > MOST_OPEN:
             _, connections = self._idle.popitem(last=False)
             for connection in connections:
@@ -206,6 +213,9 @@ class SystemSessions:
             task = asyncio.get_running_loop().create_task(_end(connection))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            return
+        if connection.needs_preamble:  # a trigger of the application on auth.users deallocated what we had prepared
+            connection.close()
             return
         self._idle.setdefault(conninfo, []).append(connection)
         self._idle.move_to_end(conninfo)

@@ -179,7 +179,8 @@ class DashboardRoutes:
         """A new secret as text, as ``otpauth://`` and as a picture; it counts when its first code was given."""
         wanted = body or FactorBody()
         made = await self._factors.enrol_totp(self._home, _self(request), friendly_name=wanted.friendly_name, issuer="")
-        picture = {"qr_code": totp.qr_png_data_uri(made.uri), "qr_svg": totp.qr_svg(made.uri), "secret": made.secret, "uri": made.uri}
+        code = totp.qr(made.uri)
+        picture = {"qr_code": totp.qr_png_data_uri(code), "qr_svg": totp.qr_svg(code), "secret": made.secret, "uri": made.uri}
         return JSONResponse({"id": made.factor.id, "type": "totp", "totp": picture, **picture}, headers=NO_STORE)
 
     async def enable(self, body: CodeBody, request: Request) -> JSONResponse:
