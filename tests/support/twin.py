@@ -221,6 +221,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:lock": (user_store, "count_failure", lambda _: _checks_nothing),
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
+    "auth:standing": (principals, "standing_keys", _answers(())),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
     **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
