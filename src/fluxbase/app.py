@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import Snapshot
     from fluxbase.db.executor import Executor
-    from fluxbase.db.pool import Pools
+    from fluxbase.db.pools import Pools
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.kernel.secret import Secret
@@ -253,13 +253,14 @@ class Program(Worker):
         from fluxbase.data.service import DataService
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.executor import Executor
-        from fluxbase.db.pool import Pools
+        from fluxbase.db.pools import Pools
         from fluxbase.db.settings import SignedSettings
 
         database = self.config.database
         self.pools = Pools(
             lambda name, role: self.target.login_conninfo(login_name(name, role), name),
             size=database.pool_size,
+            total=database.pool_total,
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,
