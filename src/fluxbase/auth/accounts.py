@@ -85,7 +85,7 @@ class Accounts:
         email = checked_email(new.email)
         if not new.password:
             raise AuthError("Signup requires a valid password", code="validation_failed")
-        self.require_strength(new.password, email)
+        await self.require_strength(new.password, email)
         hashed = await self._passwords.hash(new.password)
         needs_confirmation = self.settings.require_email_verification
         async with self._transactions(tenant, reason="sign up") as tx:
@@ -187,7 +187,7 @@ class Accounts:
         is_first_password = user.is_anonymous and not user.has_password
         has_proof = await self._has_proof(user, change)
         if change.password is not None:
-            self.require_strength(change.password, email or user.email)
+            await self.require_strength(change.password, email or user.email)
             if user.has_password and await self._passwords.verify(user.password_hash, change.password):
                 raise AuthError("New password should be different from the old password.", code="same_password")
             changes |= {"encrypted_password": await self._passwords.hash(change.password), "moves_epoch": True}
@@ -285,9 +285,9 @@ class Accounts:
                 tx, action="auth.session.ended", actor=f"user:{principal.user_id}", resource=f"session:{session}", details={}
             )
 
-    def require_strength(self, password: str, email: str | None) -> None:
+    async def require_strength(self, password: str, email: str | None) -> None:
         """Raises AuthError ``weak_password`` with its reasons."""
-        reasons = self._passwords.check(password, email)
+        reasons = await self._passwords.judge(password, email)
         if reasons:
             least, most = self.settings.password_min_length, self.settings.password_max_length
             words = {
