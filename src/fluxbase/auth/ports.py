@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
@@ -20,6 +21,10 @@ class SystemTx(Protocol):
 
     async def fetch(self, sql: Any, *params: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement with ``$1`` parameters."""
+        ...
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction is committed, and not at all when it is not."""
         ...
 
 
@@ -56,6 +61,22 @@ class HttpPost(Protocol):
 
     async def __call__(self, url: str, content: bytes, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
         """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class HttpGet(Protocol):
+    """One GET to a server that the administrator named, through the guard of ``outbound``."""
+
+    async def __call__(self, url: str, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
+        """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class LeakCheck(Protocol):
+    """Whether a password is in a published leak (``auth/leaked_passwords.py``)."""
+
+    async def has(self, password: str) -> bool:
+        """True: it is refused."""
         ...
 
 

@@ -29,6 +29,7 @@ def platform_service(program: Program) -> Platform:
 
 def register_platform(program: Program, control: ControlPlane, mailed: AccountMailParts) -> None:
     """Their routes, and those of impersonation."""
+    from fluxbase.web.native.auth.admin_mailed import AdminMailed
     from fluxbase.web.native.auth.dashboard import DashboardRoutes
     from fluxbase.web.native.auth.impersonation import ImpersonationRoutes
     from fluxbase.web.native.auth.platform import PlatformRoutes
@@ -38,6 +39,9 @@ def register_platform(program: Program, control: ControlPlane, mailed: AccountMa
         program.platform, program.auth.accounts, program.factors.factors, program.factors.removal, mailed.mails, mailed.verification,
         public_url=public_url(program.config), app_name=program.config.mail.app_name,
     ).register(control)  # fmt: skip
+    AdminMailed(
+        program.auth.users, mailed.mails, program.platform, mailed.redirects, program.registry, public_url(program.config)
+    ).register(control)
     seconds = program.config.auth.access_token_seconds
     impersonation = Impersonation(
         program.account_sessions,

@@ -51,7 +51,8 @@ def provider_parts(program: Program) -> ProviderParts:
     redirects = RedirectRule(config.auth.site_url or base, config.auth.redirect_urls)
     vault = TokenVault(program.master)
     flows = OAuthFlows(
-        program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record), auth.gate, vault, config.oauth,
+        program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record, auth.new), auth.gate,
+        vault, config.oauth,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
     identities = Identities(program.account_sessions, providers, id_tokens, flows, auth.accounts, record)
@@ -67,6 +68,7 @@ def provider_parts(program: Program) -> ProviderParts:
 def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
     """Both dialects' routes."""
     from fluxbase.web.flow_cookie import FlowCookie
+    from fluxbase.web.native.auth.config import AuthConfigRoute
     from fluxbase.web.native.auth.providers import NativeProviders
     from fluxbase.web.native.auth.saml import NativeSaml
     from fluxbase.web.provider_surface import ProviderSurface
@@ -80,10 +82,20 @@ def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAc
     parts, base = program.providers, public_url(program.config)
     cookie = FlowCookie(is_https=base.startswith("https://"), seconds=program.config.oauth.flow_seconds)
     surface = ProviderSurface(
-        parts.providers, parts.flows, parts.identities, parts.tokens, program.auth.accounts, program.registry, cookie, bearer, base
+        parts.providers,
+        parts.flows,
+        parts.identities,
+        parts.tokens,
+        program.auth.accounts,
+        program.registry,
+        cookie,
+        bearer,
+        base,
+        parts.redirects,
     )
     NativeProviders(surface).register(control)
     GoTrueProviders(surface).register(control, gotrue)
     sso = SamlSurface(parts.saml, parts.saml_flows, parts.flows, program.registry, cookie, base)
     NativeSaml(sso).register(control)
     GoTrueSaml(sso).register(control, gotrue)
+    AuthConfigRoute(program.config, surface, sso, program.factors.captcha.public_settings()).register(control)
