@@ -1,7 +1,7 @@
 """What an administrator does with accounts: list, make, change, ban, delete. Everything is audited in its own transaction.
 
 A ban, a new password, another role and a deletion end every session of the user with the commit (threat B20); a ban also
-denies tokens that other programs signed for him, until it ends.
+denies tokens that other programs signed for him, until it ends, and a deletion for ever; a deleted user's client keys go with him.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth import rbac_store, session_store, user_store
+from fluxbase.auth import api_key_store, rbac_store, session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
 from fluxbase.auth.passwords import is_hash
 from fluxbase.kernel.errors import AuthError
@@ -91,8 +91,8 @@ class UserAdmin:
             )
             if made is None:
                 raise AuthError("A user with this email address has already been registered", code="email_exists")
-            if values.get("ban_seconds"):
-                await self._deny(tx, tenant, made.id, "banned", values["ban_seconds"])
+            if new.id is not None or values.get("ban_seconds"):  # a chosen id may be a deleted user's, who is denied for ever
+                await self._deny(tx, tenant, made.id, "banned", values.get("ban_seconds"))
             return made
 
     async def update(self, tenant: Tenant, user: str, change: UserChange, *, actor: str) -> User:
@@ -130,7 +130,8 @@ class UserAdmin:
         """The same in the caller's transaction."""
         known = await self._known(tx, tenant, user, is_locking=True)
         await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
-        await self._deny(tx, tenant, known.id, "deleted", self._settings.access_token_seconds + self._settings.leeway_seconds)
+        await session_store.deny_user(tx, known.id, reason="deleted", prefix=self._prefix_of(tenant), seconds=None)
+        await api_key_store.delete_keys_of(tx, tenant.id, known.id)
         await rbac_store.forget_user(tx, tenant.id, known.id)
         await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
         await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
