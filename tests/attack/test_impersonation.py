@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from tests.support.accounts import Account, sign_up
 from tests.support.second_factor import FREE, ROOT, claims, without
@@ -85,7 +85,7 @@ def test_twin_without_both_doors_sets_a_factor_up_and_still_gets_no_session(twin
     weak = without("impersonation:scope", "impersonation:step-up")
     made = twin.post(f"{ROOT}/setup", key=token, json={}, headers=weak)
     assert made.status_code == 200, made.text
-    code = pyotp.TOTP(made.json()["totp"]["secret"]).now()
+    code = TOTP(made.json()["totp"]["secret"]).now()
     raised = twin.post(f"{ROOT}/enable", key=token, json={"code": code}, headers=weak)
     assert raised.status_code >= 400
     assert "access_token" not in raised.text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from tests.support.accounts import Account, refresh, sign_up
 from tests.support.second_factor import FREE, ROOT, claims, without
@@ -65,7 +65,7 @@ def raised_late(server: Server) -> str:
     session = claims(account.access)["session_id"]
     secret = server.post(f"{ROOT}/setup", key=account.access, json={}, headers=FREE).json()["totp"]["secret"]
     later(server, session, 890)
-    done = server.post(f"{ROOT}/enable", key=account.access, json={"code": pyotp.TOTP(secret).now()}, headers=FREE)
+    done = server.post(f"{ROOT}/enable", key=account.access, json={"code": TOTP(secret).now()}, headers=FREE)
     assert done.status_code == 200, done.text
     later(server, session, 50)
     return str(done.json()["access_token"])
