@@ -1,7 +1,8 @@
 """What an administrator does with accounts: list, make, change, ban, delete. Everything is audited in its own transaction.
 
 A ban, a new password, another role and a deletion end every session of the user with the commit (threat B20); a ban also
-denies tokens that other programs signed for him, until it ends.
+denies tokens that other programs signed for him, until it ends. Whoever administers by role reaches nobody who holds more than he
+(``authority.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import rbac_store, session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
+from fluxbase.auth.authority import refuse_above, require_administrator
 from fluxbase.auth.passwords import is_hash
+from fluxbase.auth.roles import actor_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.users import User
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import UserId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 _NOT_FOR_USERS = frozenset({"service_role", "tenant_service", "anon"})
@@ -77,28 +81,39 @@ class UserAdmin:
         async with self._transactions(tenant, reason="read a user") as tx:
             return await self._known(tx, tenant, user)
 
-    async def create(self, tenant: Tenant, new: UserChange, *, actor: str) -> User:
-        """A user, confirmed or not. Raises AuthError: ``validation_failed``, ``weak_password``, ``email_exists``."""
+    async def create(self, tenant: Tenant, new: UserChange, *, by: Principal) -> User:
+        """A user, confirmed or not. Raises AuthError: ``validation_failed``, ``weak_password``, ``email_exists``; Forbidden."""
+        _require_right(by, new)
+        values = await self.prepare(new)
+        async with self._transactions(tenant, reason="create a user") as tx:
+            if "id" in values:
+                await refuse_above(tx, tenant, by, values["id"])
+            return await self.make(tx, tenant, values, actor=actor_of(by))
+
+    async def prepare(self, new: UserChange) -> dict[str, Any]:
+        """The columns of a new user, its password checked and hashed, before any transaction. Raises as ``create`` does."""
         if not new.email:
             raise AuthError("Cannot create a user without an email address", code="validation_failed")
         values = await self._values(new, new.email)
-        if new.id is not None:
-            values["id"] = _checked_id(new.id)
-        async with self._transactions(tenant, reason="create a user") as tx:
-            made = await self._new_accounts.make(
-                tx, tenant, values, by="administrator", actor=actor, is_asked=False, is_proven=bool(new.is_confirmed)
-            )
-            if made is None:
-                raise AuthError("A user with this email address has already been registered", code="email_exists")
-            if values.get("ban_seconds"):
-                await self._deny(tx, tenant, made.id, "banned", values["ban_seconds"])
-            return made
+        return values if new.id is None else {**values, "id": _checked_id(new.id)}
 
-    async def update(self, tenant: Tenant, user: str, change: UserChange, *, actor: str) -> User:
-        """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``."""
+    async def make(self, tx: SystemTx, tenant: Tenant, values: dict[str, Any], *, actor: str) -> User:
+        """The user of these columns, in the caller's transaction. Raises AuthError ``email_exists``."""
+        is_proven = bool(values.get("is_confirmed"))
+        made = await self._new_accounts.make(tx, tenant, values, by="administrator", actor=actor, is_asked=False, is_proven=is_proven)
+        if made is None:
+            raise AuthError("A user with this email address has already been registered", code="email_exists")
+        if values.get("ban_seconds"):
+            await self._deny(tx, tenant, made.id, "banned", values["ban_seconds"])
+        return made
+
+    async def update(self, tenant: Tenant, user: str, change: UserChange, *, by: Principal) -> User:
+        """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``; Forbidden."""
+        _require_right(by, change)
         values = await self._values(change, change.email)
         async with self._transactions(tenant, reason="change a user") as tx:
             known = await self._known(tx, tenant, user, is_locking=True)
+            await refuse_above(tx, tenant, by, known.id, known.role)
             ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
             if ends or "email" in values:
                 values["moves_epoch"] = True
@@ -113,16 +128,18 @@ class UserAdmin:
                 await self._sessions.end_all(tx, tenant, known.id, reason=f"{ends[0]} changed by an administrator")
             if "ban_seconds" in values:
                 await self._deny(tx, tenant, known.id, "banned", values["ban_seconds"])
-            await self._note(tx, "auth.user.changed", actor, known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
+            await self._note(tx, "auth.user.changed", actor_of(by), known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
             return await self._known(tx, tenant, known.id)
 
-    async def delete(self, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
-        """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises AuthError ``unknown_user``."""
+    async def delete(self, tenant: Tenant, user: str, *, by: Principal, is_soft: bool = False) -> None:
+        """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises ``unknown_user``, Forbidden."""
         async with self._transactions(tenant, reason="delete a user") as tx:
-            await self.remove(tx, tenant, user, actor=actor, is_soft=is_soft)
+            known = await self._known(tx, tenant, user, is_locking=True)
+            await refuse_above(tx, tenant, by, known.id, known.role)
+            await self.remove(tx, tenant, user, actor=actor_of(by), is_soft=is_soft)
 
     async def remove(self, tx: SystemTx, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
-        """The same in the caller's transaction."""
+        """The same in the caller's transaction, whoever it is."""
         known = await self._known(tx, tenant, user, is_locking=True)
         await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
         await self._deny(tx, tenant, known.id, "deleted", self._settings.access_token_seconds + self._settings.leeway_seconds)
@@ -130,12 +147,13 @@ class UserAdmin:
         await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
         await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
 
-    async def end_sessions(self, tenant: Tenant, user: str, *, actor: str) -> int:
+    async def end_sessions(self, tenant: Tenant, user: str, *, by: Principal) -> int:
         """Sign a user out everywhere; how many sessions there were."""
         async with self._transactions(tenant, reason="end the sessions of a user") as tx:
             known = await self._known(tx, tenant, user)
+            await refuse_above(tx, tenant, by, known.id, known.role)
             ended = await self._sessions.end_all(tx, tenant, known.id, reason="ended by an administrator")
-            await self._note(tx, "auth.user.signed_out", actor, known.id, {"sessions": ended})
+            await self._note(tx, "auth.user.signed_out", actor_of(by), known.id, {"sessions": ended})
             return ended
 
     async def _values(self, change: UserChange, email: str | None) -> dict[str, Any]:
@@ -176,6 +194,11 @@ class UserAdmin:
 
     async def _note(self, tx: SystemTx, action: str, actor: str, user: UserId, details: dict[str, object]) -> None:
         await self._record(tx, action=action, actor=actor, resource=f"user:{user}", details=details)
+
+
+def _require_right(by: Principal, change: UserChange) -> None:
+    if change.role is not None or change.app_metadata is not None:
+        require_administrator(by, "gives a role of the database or app_metadata")
 
 
 def ban_seconds(text: str) -> float | None:

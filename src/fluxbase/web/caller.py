@@ -25,9 +25,3 @@ def caller_of(request: Request) -> Principal:
 def tenant_of(request: Request, registry: TenantRegistry) -> Tenant:
     """The tenant of the caller's credential."""
     return registry.get(caller_of(request).tenant)
-
-
-def actor_of(request: Request) -> str:
-    """The caller as the audit trail names him."""
-    caller = caller_of(request)
-    return f"user:{caller.user_id}" if caller.user_id is not None else f"key:{caller.credential_id}"

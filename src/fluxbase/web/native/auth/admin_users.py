@@ -12,7 +12,7 @@ from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.access import ADMIN, Access
 from fluxbase.kernel.errors import InvalidInput
 from fluxbase.web.body import ClientBody
-from fluxbase.web.caller import actor_of, tenant_of
+from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.native.auth.shapes import user_body
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class AdminUsers:
 
     async def create(self, body: AdminUserBody, request: Request) -> JSONResponse:
         """201 with the user."""
-        user = await self._users.create(tenant_of(request, self._registry), body.change(), actor=actor_of(request))
+        user = await self._users.create(tenant_of(request, self._registry), body.change(), by=caller_of(request))
         return JSONResponse(_body(user), 201)
 
     async def get(self, user: UserPath, request: Request) -> JSONResponse:
@@ -92,22 +92,22 @@ class AdminUsers:
 
     async def update(self, user: UserPath, body: AdminUserBody, request: Request) -> JSONResponse:
         """The changed user."""
-        found = await self._users.update(tenant_of(request, self._registry), user, body.change(), actor=actor_of(request))
+        found = await self._users.update(tenant_of(request, self._registry), user, body.change(), by=caller_of(request))
         return JSONResponse(_body(found))
 
     async def set_role(self, user: UserPath, body: RoleBody, request: Request) -> JSONResponse:
         """Another role; ends the user's sessions, whose tokens name the old one."""
         change = UserChange(role=body.role)
-        return JSONResponse(_body(await self._users.update(tenant_of(request, self._registry), user, change, actor=actor_of(request))))
+        return JSONResponse(_body(await self._users.update(tenant_of(request, self._registry), user, change, by=caller_of(request))))
 
     async def sign_out(self, user: UserPath, request: Request) -> JSONResponse:
         """End every session of the user."""
-        ended = await self._users.end_sessions(tenant_of(request, self._registry), user, actor=actor_of(request))
+        ended = await self._users.end_sessions(tenant_of(request, self._registry), user, by=caller_of(request))
         return JSONResponse({"message": "Signed out everywhere.", "sessions": ended})
 
     async def delete(self, user: UserPath, request: Request) -> JSONResponse:
         """Gone with everything that refers to it."""
-        await self._users.delete(tenant_of(request, self._registry), user, actor=actor_of(request))
+        await self._users.delete(tenant_of(request, self._registry), user, by=caller_of(request))
         return JSONResponse({"message": "The user was deleted."})
 
 

@@ -255,7 +255,7 @@ class GoTrueMailed:
         asked = MailRequest(body.email, self._target(redirect_to or body.redirect_to) or None, user_metadata=body.data)
         link = await self._mails.generate_link(
             tenant_of(request, self._registry), body.type, asked, password_hash=password_hash, new_email=body.new_email or None,
-            actor=f"key:{caller_of(request).credential_id}",
+            by=caller_of(request),
         )  # fmt: skip
         answer = {
             **user_body(link.user), "action_link": link.made.url, "email_otp": link.made.code, "hashed_token": link.made.token,
