@@ -31,6 +31,7 @@ from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import DatabaseName, TenantId
 from fluxbase.limits.blocklist import Blocklist
 from fluxbase.limits.limiter import RateLimiter
+from fluxbase.parts.limits import count_refusals, shared_counts
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.worker import AccessSink, Worker, public_url
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from fluxbase.db.executor import Executor
     from fluxbase.db.peer_database import Login
     from fluxbase.db.peer_settings import RoleSettings
-    from fluxbase.db.pool import Pools
+    from fluxbase.db.pools import Pools
     from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App
 
@@ -105,7 +106,7 @@ class PeerProgram(Worker):
         self.sessions = SystemSessions(lambda _: self._conninfo)
         self._login: Login | None = None
         self._role_settings: dict[str, RoleSettings] = {}
-        self.limits = RateLimiter(config.limits)
+        self.limits = RateLimiter(config.limits, on_refusal=count_refusals(self), shared=shared_counts(config, self._conninfo))
         self._generation = 0
         """Counts the loads of the schema: grants may have changed even when it did not."""
 
@@ -130,12 +131,13 @@ class PeerProgram(Worker):
         """Pools of the one login, executor and data service."""
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.connection import peer_cleaning
-        from fluxbase.db.pool import Pools
+        from fluxbase.db.pools import Pools
 
         database = self.config.database
         self.pools = Pools(
             lambda _, __: self._conninfo,
             size=database.pool_size,
+            total=database.pool_total,
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,

@@ -137,10 +137,10 @@ class AccountMails:
 
     # -- administrators ---------------------------------------------------------------------------------------------------
 
-    async def invite(self, tenant: Tenant, request: MailRequest, *, actor: str) -> User:
+    async def invite(self, tenant: Tenant, request: MailRequest, *, by: Principal) -> User:
         """Make an account and mail its invitation. Raises AuthError ``email_exists``."""
         async with self._transactions(tenant, reason="invite a user") as tx:
-            user = await self._make_invited(tx, tenant, request, actor)
+            user = await self._make_invited(tx, tenant, request, actor_of(by))
             await self._tokens.send(tx, tenant, self._asked("invite", user.email or "", user, request, {}))
         return user
 

@@ -238,8 +238,7 @@ class GoTrueMailed:
 
     async def invite(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """The invited user."""
-        actor = f"key:{caller_of(request).credential_id}"
-        user = await self._mails.invite(tenant_of(request, self._registry), self._asked(body, redirect_to), actor=actor)
+        user = await self._mails.invite(tenant_of(request, self._registry), self._asked(body, redirect_to), by=caller_of(request))
         return JSONResponse(user_body(user))
 
     async def generate_link(self, body: LinkBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
@@ -250,7 +249,7 @@ class GoTrueMailed:
         if body.type == "signup":
             if not body.password:
                 raise AuthError("Signup requires a valid password", code="validation_failed")
-            self._accounts.require_strength(body.password, body.email)
+            await self._accounts.require_strength(body.password, body.email)
             password_hash = await self._passwords.hash(body.password)
         asked = MailRequest(body.email, self._target(redirect_to or body.redirect_to) or None, user_metadata=body.data)
         link = await self._mails.generate_link(
