@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from fluxbase import app as application
-from fluxbase.auth import session_store, user_store
+from fluxbase.auth import authority, session_store, user_store
 from fluxbase.auth.accounts import Accounts
 from fluxbase.auth.factors import attempts, step_up
 from fluxbase.auth.factors import store as factor_store
@@ -222,6 +222,8 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:lock": (user_store, "count_failure", lambda _: _checks_nothing),
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
+    "users:above-own": (authority, "refuse_above", _answers_later(None)),
+    "users:administrators-only": (authority, "require_administrator", _answers(None)),
     "auth:standing": (principals, "standing_keys", _answers(())),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
     **account_twins.LIFTED,
