@@ -26,7 +26,7 @@ grant execute on function hang() to public;
 REQUESTS = 12
 """Of each role of each tenant in trouble: more than a role may have connections."""
 TOTAL = 40
-"""What ``database.pool_total`` is by default."""
+"""``database.pool_total`` of the twin (tests/conftest.py)."""
 
 
 def made(server: Server, slug: str, isolation: str) -> TenantHandle:
@@ -131,9 +131,7 @@ def test_a_database_that_lets_nobody_in_is_its_own_tenants_trouble(databases: li
     keys = [str(tenant.keys["publishable_key"]) for tenant in (one, neighbour)]
     cluster_sql(one.server, "postgres", f'alter database "{one.database}" with connection limit 0')
     try:
-        cluster_sql(
-            one.server, "postgres", f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{one.database}'"
-        )
+        cluster_sql(one.server, "postgres", f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{one.database}'")
         for _ in range(TOTAL):
             assert one.server.get("/rest/v1/held?select=id", key=keys[0]).status_code == 503
         assert neighbour.server.get("/rest/v1/held?select=id", key=keys[1]).status_code == 200
