@@ -22,6 +22,7 @@ from fluxbase.auth import session_store, user_store
 from fluxbase.auth.accounts import Accounts
 from fluxbase.auth.factors import attempts, step_up
 from fluxbase.auth.factors import store as factor_store
+from fluxbase.auth.new_accounts import NewAccounts
 from fluxbase.auth.passkeys import ceremony
 from fluxbase.auth.passkeys import store as passkey_store
 from fluxbase.auth.passwords import Passwords
@@ -35,10 +36,12 @@ from fluxbase.data import key_tables, service, snapshot
 from fluxbase.db import connection, errors, executor, pool, pools, shares, sql
 from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
+from fluxbase.kernel.errors import Internal
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
-from fluxbase.web.middleware import authorise
-from tests.support import mailed_twins
+from fluxbase.web import errors as web_errors
+from fluxbase.web.middleware import authorise, idempotency
+from tests.support import gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -145,6 +148,10 @@ def _verifies_nothing(_: Any) -> Any:
     return lambda raw, *_: orjson.loads(base64.urlsafe_b64decode(raw.split(".")[1] + "=="))
 
 
+def _asks_nobody(original: Any) -> Any:
+    return lambda *arguments, **options: original(*arguments, **{**options, "is_asked": options["by"] == "sign-up"})
+
+
 def _answers(value: Any) -> Callable[[Any], Any]:
     return lambda _: lambda *_, **__: value
 
@@ -177,7 +184,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
-    "saml:response": (assertion.SignedResponse, "is_valid", _answers(True)),
+    "saml:response": (assertion.saml2_response.OneLogin_Saml2_Response, "is_valid", _answers(True)),
     "saml:request": (assertion, "is_for_this_request", _answers(True)),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "factors:ticket": (attempts.Attempts, "by_ticket", _takes_the_users_id),
@@ -204,6 +211,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "oauth:access-token": (id_token, "check_access_token", _answers(None)),
     "oauth:verified": (profiles, "is_email_verified", lambda _: lambda claims: claims.get("email_verified", True) not in (False, None)),
     "oauth:linking": (linking, "may_link", _answers(True)),
+    "oauth:proven": (linking, "may_link", lambda _: lambda holder, proven: bool(holder.email_confirmed_at) and proven.is_email_verified),
+    "errors:constant": (web_errors, "constant_internal", lambda _: lambda: Internal(repr(sys.exception()))),
+    "hooks:every-way": (NewAccounts, "make", _asks_nobody),
     "oauth:redirect": (RedirectRule, "allows", _answers(True)),
     "oauth:last-way-in": (identities, "has_another_way_in", _answers(True)),
     "pools:shares": (shares.Shares, "may_take", lambda _: lambda held, _tenant, **_options: held._left > 0),
@@ -213,7 +223,10 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
+    **platform_twins.LIFTED,
+    "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
     "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),

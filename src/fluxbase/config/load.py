@@ -32,6 +32,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _KNOWN_SECRETS = {"super-secret-jwt-token-with-at-least-32-characters-long"}
 WITH_VARIABLE = "with a variable"
 """Mark of a value whose text in the file names a ${VARIABLE}."""
+CONFIRMATION = "auth.require_email_verification"
+"""Its default hangs on another setting: asked for where a mail reaches its reader (docs/decisions/0070-proven-addresses.md)."""
 MIN_SECRET_BYTES = 32
 MIN_DISTINCT = 8
 MASTER_KEY_BYTES = 32
@@ -82,6 +84,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         if env.get(variable_of("data_dir")) != str(data_dir):
             origins["data_dir"] = "--data"
     config = _build(values, fields, origins)
+    if CONFIRMATION not in values and not config.mail.is_kept:
+        config = _build({**values, CONFIRMATION: True}, fields, {**origins, CONFIRMATION: "mails are sent"})
     _check(config)
     return config
 

@@ -39,14 +39,14 @@ def account_mail_parts(program: Program) -> AccountMailParts:
         await program.mail.queue.enqueue(tx, tenant, Letter(template, recipient, values, lives_seconds), is_decoy=is_decoy)
 
     tokens = OneTimeTokens(config.auth, letters, public_url=public_url(config), code_key=program.master.derive("one-time-code"))
-    mails = AccountMails(program.account_sessions, tokens, config.auth, record, program.limits)
+    mails = AccountMails(program.account_sessions, tokens, config.auth, record, program.limits, auth.new)
     auth.accounts.mails, auth.accounts.check_nonce = mails, mails.check_nonce
-    verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record)
+    verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record, auth.new)
     redirects = RedirectRule(config.auth.site_url, config.auth.redirect_urls)
     return AccountMailParts(mails, verification, redirects)
 
 
-def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
+def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> AccountMailParts:
     """Both dialects' routes. After those of the identity providers: the grant ``pkce`` has codes of both."""
     from fluxbase.web.native.auth.mailed import NativeMailed
     from fluxbase.web.supabase.auth.mailed import GoTrueMailed
@@ -56,3 +56,4 @@ def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTr
     GoTrueMailed(
         parts.mails, parts.verification, auth.accounts, auth.passwords, parts.redirects, program.registry, program.config.mail.app_name
     ).register(control, gotrue)
+    return parts

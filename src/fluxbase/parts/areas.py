@@ -28,6 +28,6 @@ def register_areas(program: Program, control: ControlPlane) -> None:
     gotrue.external["passkeys"] = program.config.passkeys.enabled
     register_factors(program, control)
     register_providers(program, control, gotrue)
-    register_account_mails(program, control, gotrue)
+    mailed = register_account_mails(program, control, gotrue)
     register_rbac(program, control)
-    register_platform(program, control)
+    register_platform(program, control, mailed)

@@ -51,19 +51,19 @@ def factor_parts(program: Program) -> FactorParts:
     """Built once a worker, after the accounts; takes its place in the gate, the sessions and the accounts."""
     config, base = program.config, program.auth
     transactions = program.account_sessions
-    policy = FactorPolicy(config.mfa)
+    policy = FactorPolicy(config.mfa, program.home.id)
     attempts = Attempts(transactions, config.mfa, record)
     step_up = StepUp(base.accounts, base.sessions, policy, record)
     recovery = RecoveryCodes(transactions, step_up, attempts, record, program.master.derive("recovery-codes"))
     factors = Factors(transactions, config.mfa, policy, attempts, recovery, step_up, record, program.master, base.sessions, base.gate)
     party = RelyingParty(config.passkeys, public_url(config))
-    hooks = HookService(config.hooks, _caller(program), _poster(program))
+    hooks = HookService(config.hooks, _caller(program), _poster(program), home=program.home.id)
     captcha = CaptchaService(config.captcha, transactions, _poster(program), program.master.derive("captcha"))
     base.gate.factors = factors
     base.gate.hooks = hooks
     base.sessions.policy = policy
     base.sessions.claims_hook = hooks.issue_token
-    base.accounts.hooks = hooks
+    base.new.hooks = hooks
     return FactorParts(
         factors,
         FactorRemoval(transactions, step_up, base.accounts, record),

@@ -51,7 +51,8 @@ def provider_parts(program: Program) -> ProviderParts:
     redirects = RedirectRule(config.auth.site_url or base, config.auth.redirect_urls)
     vault = TokenVault(program.master)
     flows = OAuthFlows(
-        program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record), auth.gate, vault, config.oauth,
+        program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record, auth.new), auth.gate,
+        vault, config.oauth,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
     identities = Identities(program.account_sessions, providers, id_tokens, flows, auth.accounts, record)

@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from fluxbase.web.control import ControlPlane
 
 
+def roles(program: Program) -> Roles:
+    """The use cases of a tenant's roles."""
+    return Roles(program.sessions, program.registry.get, record)
+
+
+def organisations(program: Program) -> Organisations:
+    """The use cases of organisations."""
+    return Organisations(program.sessions, program.registry.get, record, most_made=program.config.rbac.organisations_per_user)
+
+
 def register_rbac(program: Program, control: ControlPlane) -> None:
     """The routes of roles, organisations and keys."""
     from fluxbase.web.native.auth.keys import KeyRoutes
     from fluxbase.web.native.auth.organisations import OrganisationRoutes
     from fluxbase.web.native.auth.roles import RoleRoutes
 
-    tenant_of = program.registry.get
-    RoleRoutes(Roles(program.sessions, tenant_of, record)).register(control)
+    RoleRoutes(roles(program)).register(control)
     KeyRoutes(program.api_keys).register(control)
-    most = program.config.rbac.organisations_per_user
-    OrganisationRoutes(Organisations(program.sessions, tenant_of, record, most_made=most)).register(control)
+    OrganisationRoutes(organisations(program)).register(control)
