@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.accounts import sign_up
+from tests.support.second_factor import FREE, without
 from tests.support.server import Server
 from tests.support.without import without_trigger
 
@@ -174,6 +176,32 @@ def test_twin_whose_revocation_denies_nothing_lets_another_node_go_on(store_twin
     store_twin.root_sql(revoke.replace(made["id"], other["id"]))
     assert reads(store_twin, other["key"]) == 401
     store_twin.root_sql("alter table auth.api_keys enable trigger move_key_epoch")
+
+
+def key_of_deleted(server: Server, *, is_soft: bool, headers: dict[str, str]) -> str:
+    """A user's key, the user deleted, and his own denial forgotten."""
+    account = sign_up(server, headers=FREE)
+    key = str(make(server, by=account.access)["key"])
+    assert reads(server, key) == 200
+    gone = server.request(
+        "DELETE", f"/auth/v1/admin/users/{account.id}", key="service", json={"should_soft_delete": is_soft}, headers=headers
+    )
+    assert gone.status_code == 200, gone.text
+    assert reads(server, key) == 401
+    assert server.root_sql(f"delete from auth.denylist where key = 'user:{account.id}' returning expires_at") == [(None,)]
+    return key
+
+
+@pytest.mark.parametrize("is_soft", [False, True])
+def test_a_deleted_users_key_is_dead_for_ever(store_twin: Server, *, is_soft: bool) -> None:
+    """Its user deleted, for good or softly, a key is denied by its own name; the user by his, without an end."""
+    assert reads(store_twin, key_of_deleted(store_twin, is_soft=is_soft, headers={})) == 401
+
+
+@pytest.mark.twin("keys:owner")
+def test_twin_that_keeps_a_deleted_users_keys_serves_them_again(store_twin: Server) -> None:
+    """Where only the user is denied, his key acts for him again once that is forgotten."""
+    assert reads(store_twin, key_of_deleted(store_twin, is_soft=False, headers=without("keys:owner"))) == 200
 
 
 def test_a_key_is_bound_to_its_networks(store: Server) -> None:

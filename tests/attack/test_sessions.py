@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pyotp
 import pytest
 
 from tests.support.accounts import Account, refresh, sign_up
+from tests.support.second_factor import FREE, ROOT, claims, without
 from tests.support.server import Server
 
 PATHS = ("/api/v1/auth/user", "/auth/v1/user", "/api/v1/tables", "/rest/v1/own_note")
@@ -55,3 +57,45 @@ def test_twin_that_does_not_ask_lets_an_ended_session_on(twin: Server) -> None:
     assert twin.post(path, key=other.access).status_code == 401
     assert twin.post(path, key=other.access, headers={"x-twin-without": "control-plane:standing"}).status_code == 200
     assert account.user().status_code == 401
+
+
+def raised_late(server: Server) -> str:
+    """A token that a step-up gave out just before the sign-in's own ran out, and a minute later."""
+    account = sign_up(server, headers=FREE)
+    session = claims(account.access)["session_id"]
+    secret = server.post(f"{ROOT}/setup", key=account.access, json={}, headers=FREE).json()["totp"]["secret"]
+    later(server, session, 890)
+    done = server.post(f"{ROOT}/enable", key=account.access, json={"code": pyotp.TOTP(secret).now()}, headers=FREE)
+    assert done.status_code == 200, done.text
+    later(server, session, 50)
+    return str(done.json()["access_token"])
+
+
+def later(server: Server, session: str, seconds: int) -> None:
+    """So many seconds pass for a session."""
+    server.root_sql(f"update auth.sessions set last_used_at = last_used_at - interval '{seconds} seconds' where id = '{session}'")
+
+
+def test_sign_out_ends_a_token_from_a_step_up(twin: Server) -> None:
+    """A session whose sign-in is old gave a token out by showing a second factor: signed out, it neither reads nor makes a key."""
+    token = raised_late(twin)
+    assert twin.post("/api/v1/auth/signout", key=token, json={"scope": "global"}).status_code == 200
+    assert [twin.get(path, key=token).status_code for path in ("/api/v1/tables", "/rest/v1/own_note")] == [401, 401]
+    assert twin.post("/api/v1/client-keys", key=token, json={"name": "late", "scopes": ["*"]}).status_code == 401
+
+
+def test_sign_out_denies_a_session_however_long_ago_it_was_used(twin: Server) -> None:
+    """The same when the row says it was last used an hour ago: a refresh repeated within the grace leaves no trace there."""
+    account = sign_up(twin, headers=FREE)
+    later(twin, claims(account.access)["session_id"], 3600)
+    assert twin.post("/api/v1/auth/signout", key=account.access, json={"scope": "global"}).status_code == 200
+    assert twin.get("/api/v1/tables", key=account.access).status_code == 401
+
+
+@pytest.mark.twin("sessions:denied")
+def test_twin_that_ends_the_row_alone_goes_on_with_the_token(twin: Server) -> None:
+    """A session that ended in its row and was not denied still reads tables until its token runs out."""
+    token = raised_late(twin)
+    signed_out = twin.post("/api/v1/auth/signout", key=token, json={"scope": "global"}, headers=without("sessions:denied"))
+    assert signed_out.status_code == 200
+    assert twin.get("/api/v1/tables", key=token).status_code == 200

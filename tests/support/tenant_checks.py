@@ -48,13 +48,14 @@ CODE = {
     "the host narrows": CodeCheck(AUTH, "TenantCandidate._by_host", "named.id != tenant.id", "False"),
     "the tenant in a token's claims": CodeCheck("fluxbase.auth.verify", "Verifier._token", 'claims["tenant_id"] != tenant', "False"),
     "the instance's key is the default tenant's": CodeCheck(
-        "fluxbase.kernel.permissions", "_administers_all", "principal.tenant == instance", "True"
+        "fluxbase.kernel.permissions", "administers_all", "principal.tenant == instance", "True"
     ),
     "nobody passes row security in a shared database": CodeCheck(AUTH, "_as_seen_by", "tenant.is_shared", "False", "row"),
     "claims carry the tenant": CodeCheck("fluxbase.tenancy.shared", "narrowed", 'claims["tenant_id"] = principal.tenant', "pass", "row"),
     "a service key is tenant_service": CodeCheck(
         "fluxbase.tenancy.shared", "narrowed", "TENANT_SERVICE if principal.role == SERVICE_ROLE else principal.role", "SERVICE_ROLE", "row"
     ),
+    "whose administrator a key is": CodeCheck("fluxbase.web.native.administered", "Administered.find", "caller.tenant == row.id", "True"),
     "the signature of tokens": CodeCheck("fluxbase.auth.verify", "Verifier._token", "not key.verifies(token)", "False"),
 }
 SQL = {
@@ -136,6 +137,10 @@ EQUIVALENT = {
         "(work.tenant, work.flow) != (tenant.id, flow)",
     ): "no data: work done for one tenant is not taken by another",
     ("fluxbase/auth/factors/enforcement.py", "self.mode(tenant, user) != 'policies'"): "a mode of enforcement, no comparison of tenants",
+    (
+        "fluxbase/web/supabase/auth/factors.py",
+        "await self._factors.type_of(tenant, caller, factor) == 'webauthn'",
+    ): "a kind of factor, no comparison of tenants",
     ("fluxbase/auth/verify.py", "key.locator != held.ring.locator"): "the hash of the key is looked up in the same tenant's ring anyway",
     ("fluxbase/tenancy/locator.py", "len(locator) == LOCATOR_LENGTH"): "the form of a locator, not whose it is",
     ("fluxbase/web/middleware/authenticate.py", "locator == self._registry.default.locator"): "a look-up without a query",

@@ -41,7 +41,7 @@ from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.web import errors as web_errors
 from fluxbase.web.middleware import authorise, idempotency
-from tests.support import gate_twins, mailed_twins, platform_twins
+from tests.support import account_twins, gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -222,7 +222,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:lock": (user_store, "count_failure", lambda _: _checks_nothing),
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
+    "auth:standing": (principals, "standing_keys", _answers(())),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    **account_twins.LIFTED,
     **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
     **platform_twins.LIFTED,

@@ -113,6 +113,11 @@ async def delete_key(tx: SystemTx, tenant: TenantId, key: str) -> None:
     await tx.fetch("delete from auth.api_keys where tenant_id = $1::text::uuid and id = $2::text::uuid returning id::text", tenant, key)
 
 
+async def delete_keys_of(tx: SystemTx, tenant: TenantId, user: str) -> None:
+    """A user's client keys; they stay denied."""
+    await tx.fetch("delete from auth.api_keys where tenant_id = $1::text::uuid and user_id = $2::text::uuid returning 1", tenant, user)
+
+
 async def touch_keys(tx: SystemTx, tenant: TenantId, uses: dict[str, tuple[float, str]]) -> None:
     """When and from where keys were last used, many in one statement."""
     await tx.fetch(

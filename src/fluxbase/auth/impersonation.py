@@ -1,7 +1,8 @@
 """Acting as somebody else: for support, with a reason, for as long as an access token lives, and never as an administrator.
 
-The token says who is behind it (claim ``impersonated_by``), so policies, triggers and logs can see it; it cannot be refreshed, and
-whoever impersonates cannot impersonate again. Beginning and end are rows and audit entries in the tenant's own database.
+The token says who is behind it (claim ``impersonated_by``), so policies, triggers and logs can see it. It cannot be refreshed or
+raised to another level, opens only rows, functions and what is read (``kernel/permissions.py``), and whoever impersonates cannot
+impersonate again. Beginning and end are rows and audit entries in the tenant's own database.
 """
 
 from __future__ import annotations
@@ -124,10 +125,14 @@ class Impersonation:
         return user
 
     async def _end(self, tx: Any, tenant: Tenant, admin: str, only: str | None) -> list[str]:
+        """Their sessions' ids. A token that acts as no user has no session, only its denial."""
         ended = await store.end_impersonations(tx, tenant.id, admin, only)
-        for session in ended:
-            await deny(tx, f"{self._prefix_of(tenant)}session:{session}", "impersonation ended", _in(self._seconds + 60))
-        return ended
+        prefix, reason, seconds = self._prefix_of(tenant), "impersonation ended", self._seconds + 60
+        for session, target in ended:
+            await deny(tx, f"{prefix}session:{session}", reason, _in(seconds))
+            if target is not None:
+                await session_store.end_sessions(tx, tenant.id, target, reason=reason, prefix=prefix, deny_seconds=seconds, only=session)
+        return [session for session, _ in ended]
 
     @staticmethod
     def _admin(principal: Principal) -> str:

@@ -8,7 +8,7 @@ import orjson
 
 if TYPE_CHECKING:
     from fluxbase.auth.ports import SystemTx
-    from fluxbase.kernel.ids import TenantId
+    from fluxbase.kernel.ids import SessionId, TenantId, UserId
 
 Row = dict[str, Any]
 _TIME = """to_char({} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
@@ -32,14 +32,14 @@ async def insert_impersonation(tx: SystemTx, tenant: TenantId, row: Row, seconds
     return orjson.loads(rows[0][0])
 
 
-async def end_impersonations(tx: SystemTx, tenant: TenantId, admin: str, only: str | None) -> list[str]:
-    """End those of an administrator that go on, or one of them; their ids."""
+async def end_impersonations(tx: SystemTx, tenant: TenantId, admin: str, only: str | None) -> list[tuple[SessionId, UserId | None]]:
+    """End those of an administrator that go on, or one of them; their ids, and as whom."""
     rows = await tx.fetch(
         "update auth.impersonations set ended_at = now() where tenant_id = $1::text::uuid and admin_user_id = $2::text::uuid "
-        "and ended_at is null and ($3::text is null or id = $3::text::uuid) returning id::text",
+        "and ended_at is null and ($3::text is null or id = $3::text::uuid) returning id::text, target_user_id::text",
         tenant, admin, only,
     )  # fmt: skip
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 async def select_current(tx: SystemTx, tenant: TenantId, admin: str) -> Row | None:

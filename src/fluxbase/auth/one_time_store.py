@@ -51,6 +51,10 @@ _IS_CURRENT = f"""case when t.user_id is null then t.payload ? 'create' else exi
                           when 'email_change_current' then u.email_normalised = t.email and u.pending_email = t.payload ->> 'new_email'
                           when 'pkce_code' then true
                           else u.email_normalised = t.email end) end"""
+_WAYS_IN = (
+    "auth.passkeys", "auth.factors", "auth.recovery_codes", "auth.factor_tickets", "auth.webauthn_challenges",
+    "auth.oauth_states", "auth.flow_codes",
+)  # fmt: skip
 _RETURNING = " returning t.purpose, t.user_id::text, t.email, t.payload::text, t.redirect_to, t.code_challenge"
 
 
@@ -155,11 +159,13 @@ async def note_mail(tx: SystemTx, tenant: TenantId, email: str, purpose: str) ->
 
 
 async def drop_unproven(tx: SystemTx, tenant: TenantId, user: UserId) -> None:
-    """Identities that were linked before anybody proved that the address is his."""
+    """Every way in that was made, or was being made, before anybody proved that the address is his. The password is the caller's."""
     await tx.fetch(
         "delete from auth.identities where tenant_id = $1::text::uuid and user_id = $2::text::uuid and provider <> 'email' returning 1",
         tenant, user,
     )  # fmt: skip
+    for table in _WAYS_IN:
+        await tx.fetch(f"delete from {table} where tenant_id = $1::text::uuid and user_id = $2::text::uuid returning 1", tenant, user)  # noqa: S608 - constant
 
 
 def _redeemed(row: tuple[Any, ...]) -> Redeemed:

@@ -31,8 +31,10 @@ class SystemTx(Protocol):
 class SystemSessions(Protocol):
     """Opens such transactions; commits when the block ends well."""
 
-    def __call__(self, tenant: Tenant, *, reason: str, is_single: bool = False) -> AbstractAsyncContextManager[Any]:
-        """``async with sessions(tenant, reason="…") as tx``."""
+    def __call__(
+        self, tenant: Tenant, *, reason: str, is_single: bool = False, caller: Principal | None = None, deadline: float | None = None
+    ) -> AbstractAsyncContextManager[Any]:
+        """``async with sessions(tenant, reason="…") as tx``. ``caller``: nothing runs unless his credential still holds."""
         ...
 
 
@@ -61,6 +63,22 @@ class HttpPost(Protocol):
 
     async def __call__(self, url: str, content: bytes, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
         """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class HttpGet(Protocol):
+    """One GET to a server that the administrator named, through the guard of ``outbound``."""
+
+    async def __call__(self, url: str, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
+        """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class LeakCheck(Protocol):
+    """Whether a password is in a published leak (``auth/leaked_passwords.py``)."""
+
+    async def has(self, password: str) -> bool:
+        """True: it is refused."""
         ...
 
 

@@ -1,7 +1,8 @@
 """The SQL of ``auth.sessions``, ``auth.refresh_tokens`` and of ending them. Runs as ``fluxbase_system`` in one tenant's database.
 
 A session that ends gets its row in ``auth.denylist`` in the same statement, so that the next request is refused everywhere
-(invariant 5). ``prefix`` of a deny key is empty, or the tenant's where tenants share a database (``tenancy/shared.py``).
+(invariant 5). An impersonation's session is neither refreshed nor raised: its next token would not say who is behind it.
+``prefix`` of a deny key is empty, or the tenant's where tenants share a database (``tenancy/shared.py``).
 """
 
 from __future__ import annotations
@@ -26,27 +27,48 @@ _USER = f"""(to_jsonb(u) || jsonb_build_object('is_banned', u.banned_until > now
                              where i.tenant_id = u.tenant_id and i.user_id = u.id)))::text"""  # noqa: S608 - constant columns
 
 
+def _new_session(source: str) -> str:
+    """A session with its first refresh token, made of the parameters, once for each row of ``source``."""
+    return f"""s as (
+             insert into auth.sessions (tenant_id, user_id, aal, amr, factor_ids, user_agent, address, expires_at)
+             select $1::text::uuid, $2::text::uuid, $3::text, $4::text::jsonb, $5::text[]::uuid[], nullif($6::text, ''),
+                    nullif($7::text, '')::inet, now() + make_interval(secs => $8::text::integer){source}
+             returning *),
+           t as (
+             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
+             select decode($9::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
+           select {_SESSION} from s"""  # noqa: S608 - constant columns
+
+
 async def insert_session(
     tx: SystemTx, tenant: TenantId, user: UserId, *, aal: str, amr: Sequence[dict[str, Any]], factor_ids: Sequence[str],
     user_agent: str, address: str, lifetime_seconds: int, token_hash: bytes,
 ) -> Session:  # fmt: skip
     """A new session with its first refresh token."""
     rows = await tx.fetch(
-        """with s as (
-             insert into auth.sessions (tenant_id, user_id, aal, amr, factor_ids, user_agent, address, expires_at)
-             values ($1::text::uuid, $2::text::uuid, $3::text, $4::text::jsonb, $5::text[]::uuid[], nullif($6::text, ''),
-                     nullif($7::text, '')::inet, now() + make_interval(secs => $8::text::integer))
-             returning *),
-           t as (
-             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
-             select decode($9::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
-           select """  # noqa: S608 - constant columns
-        + _SESSION
-        + " from s",
+        "with " + _new_session(""),
         tenant, user, aal, orjson.dumps(list(amr)).decode(), list(factor_ids), user_agent[:500], address, str(lifetime_seconds),
         token_hash.hex(),
     )  # fmt: skip
     return session_of(orjson.loads(rows[0][0]))
+
+
+async def begin_session(
+    tx: SystemTx, tenant: TenantId, user: UserId, *, epoch: int, aal: str, amr: Sequence[dict[str, Any]], factor_ids: Sequence[str],
+    user_agent: str, address: str, lifetime_seconds: int, token_hash: bytes,
+) -> Session | None:  # fmt: skip
+    """The sign-in of a user nothing happened to since he was read (``epoch``), noted, and its session; None when something did."""
+    rows = await tx.fetch(
+        """with u as (
+             update auth.users u set last_sign_in_at = now(), failed_attempts = 0, locked_until = null
+              where u.tenant_id = $1::text::uuid and u.id = $2::text::uuid and u.epoch = $10::text::integer and u.deleted_at is null
+             returning u.id),
+           """  # noqa: S608 - constant columns
+        + _new_session(" from u"),
+        tenant, user, aal, orjson.dumps(list(amr)).decode(), list(factor_ids), user_agent[:500], address, str(lifetime_seconds),
+        token_hash.hex(), str(epoch),
+    )  # fmt: skip
+    return session_of(orjson.loads(rows[0][0])) if rows else None
 
 
 async def rotate(
@@ -61,7 +83,8 @@ async def rotate(
            s as (
              update auth.sessions s set last_used_at = now(), expires_at = now() + make_interval(secs => $4::text::integer),
                     user_agent = coalesce(nullif($5::text, ''), s.user_agent), address = coalesce(nullif($6::text, '')::inet, s.address)
-               from used where s.id = used.session_id and s.ended_at is null and s.expires_at > now() returning s.*),
+               from used where s.id = used.session_id and s.ended_at is null and s.expires_at > now()
+                and not s.amr @> '[{"method": "impersonation"}]' returning s.*),
            child as (
              insert into auth.refresh_tokens (token_hash, tenant_id, session_id, parent_hash, expires_at)
              select decode($3::text, 'hex'), s.tenant_id, s.id, decode($2::text, 'hex'), s.expires_at from s)
@@ -117,12 +140,13 @@ async def raise_session(
     """A live session shows a second factor and rests on it: level aal2, one new refresh token instead of those not used yet."""
     rows = await tx.fetch(
         """with s as (
-             update auth.sessions s set aal = 'aal2', authenticated_at = now(),
+             update auth.sessions s set aal = 'aal2', authenticated_at = now(), last_used_at = now(),
                     amr = (select coalesce(jsonb_agg(e), '[]') from jsonb_array_elements(s.amr) e
                             where e ->> 'method' <> $4::text::jsonb ->> 'method') || $4::text::jsonb,
                     factor_ids = $5::text[]::uuid[]
               where s.tenant_id = $1::text::uuid and s.user_id = $2::text::uuid and s.id = $3::text::uuid
-                and s.ended_at is null and s.expires_at > now() returning s.*),
+                and s.ended_at is null and s.expires_at > now() and not s.amr @> '[{"method": "impersonation"}]'
+             returning s.*),
            gone as (delete from auth.refresh_tokens t using s where t.session_id = s.id and t.used_at is null),
            t as (
              insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
@@ -145,21 +169,42 @@ async def list_sessions(tx: SystemTx, tenant: TenantId, user: UserId) -> list[Se
     return [session_of(orjson.loads(row[0])) for row in rows]
 
 
+async def list_all_sessions(tx: SystemTx, tenant: TenantId, *, offset: int, limit: int) -> tuple[list[Session], int]:
+    """One page of the live sessions of a tenant, the one used last first, and how many there are."""
+    live = "from auth.sessions s where s.tenant_id = $1::text::uuid and s.ended_at is null and s.expires_at > now()"
+    rows = await tx.fetch(
+        "select " + _SESSION + f" {live} order by s.last_used_at desc, s.id limit $2::text::bigint offset $3::text::bigint",
+        tenant, str(limit), str(offset),
+    )  # fmt: skip
+    total = await tx.fetch(f"select count(*)::text {live}", tenant)
+    return [session_of(orjson.loads(row[0])) for row in rows], int(total[0][0])
+
+
+async def select_owner(tx: SystemTx, tenant: TenantId, session: str) -> UserId | None:
+    """Whose session it is."""
+    rows = await tx.fetch(
+        "select user_id::text from auth.sessions where tenant_id = $1::text::uuid and id = $2::text::uuid", tenant, session
+    )
+    return rows[0][0] if rows else None
+
+
 async def end_sessions(
     tx: SystemTx, tenant: TenantId, user: UserId, *, reason: str, prefix: str, deny_seconds: int,
     only: SessionId | None = None, but: SessionId | None = None,
 ) -> int:  # fmt: skip
-    """End one session, all, or all but one, and deny what access tokens they gave out; how many there were."""
+    """End one session, all, or all but one, and deny what access tokens they gave out; how many there were.
+
+    Denied whenever it was last used: a step-up and a refresh repeated within the grace give tokens out, too.
+    """
     rows = await tx.fetch(
         """with s as (
              update auth.sessions s set ended_at = now(), end_reason = $3::text
               where s.tenant_id = $1::text::uuid and s.user_id = $2::text::uuid and s.ended_at is null
                 and ($6::text is null or s.id::text = $6::text) and ($7::text is null or s.id::text <> $7::text)
-             returning s.id, s.last_used_at),
+             returning s.id),
            d as (
              insert into auth.denylist (key, reason, expires_at)
              select $4::text || 'session:' || s.id, $3::text, now() + make_interval(secs => $5::text::integer) from s
-              where s.last_used_at > now() - make_interval(secs => $5::text::integer)
              on conflict (key) do update set expires_at = greatest(auth.denylist.expires_at, excluded.expires_at))
            select count(*)::text from s""",
         tenant, user, reason, prefix, str(deny_seconds), only, but,

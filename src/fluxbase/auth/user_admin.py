@@ -1,7 +1,7 @@
 """What an administrator does with accounts: list, make, change, ban, delete. Everything is audited in its own transaction.
 
 A ban, a new password, another role and a deletion end every session of the user with the commit (threat B20); a ban also
-denies tokens that other programs signed for him, until it ends.
+denies tokens that other programs signed for him, until it ends, and a deletion for ever; a deleted user's client keys go with him.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth import rbac_store, session_store, user_store
+from fluxbase.auth import api_key_store, rbac_store, session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
 from fluxbase.auth.passwords import is_hash
 from fluxbase.kernel.errors import AuthError
+from fluxbase.kernel.ids import SessionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.passwords import Passwords
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
-    from fluxbase.auth.users import User
+    from fluxbase.auth.users import Session, User
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
@@ -90,31 +91,35 @@ class UserAdmin:
             )
             if made is None:
                 raise AuthError("A user with this email address has already been registered", code="email_exists")
-            if values.get("ban_seconds"):
-                await self._deny(tx, tenant, made.id, "banned", values["ban_seconds"])
+            if new.id is not None or values.get("ban_seconds"):  # a chosen id may be a deleted user's, who is denied for ever
+                await self._deny(tx, tenant, made.id, "banned", values.get("ban_seconds"))
             return made
 
     async def update(self, tenant: Tenant, user: str, change: UserChange, *, actor: str) -> User:
         """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``."""
         values = await self._values(change, change.email)
         async with self._transactions(tenant, reason="change a user") as tx:
-            known = await self._known(tx, tenant, user, is_locking=True)
-            ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
-            if ends or "email" in values:
-                values["moves_epoch"] = True
-            if values and not await user_store.update_user(tx, tenant.id, known.id, values):
-                raise AuthError("A user with this email address has already been registered", code="email_exists")
-            if "email" in values or "is_confirmed" in values:
-                email = values.get("email") or known.email
-                is_verified = values.get("is_confirmed", known.has_proven_email and email == known.email)
-                if email:
-                    await user_store.put_email_identity(tx, tenant.id, known.id, email, is_verified=is_verified)
-            if ends:
-                await self._sessions.end_all(tx, tenant, known.id, reason=f"{ends[0]} changed by an administrator")
-            if "ban_seconds" in values:
-                await self._deny(tx, tenant, known.id, "banned", values["ban_seconds"])
-            await self._note(tx, "auth.user.changed", actor, known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
-            return await self._known(tx, tenant, known.id)
+            return await self.apply(tx, tenant, user, values, actor=actor)
+
+    async def apply(self, tx: SystemTx, tenant: Tenant, user: str, values: dict[str, Any], *, actor: str) -> User:
+        """Column values in the caller's transaction, with everything that follows from them."""
+        known = await self._known(tx, tenant, user, is_locking=True)
+        ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
+        if ends or "email" in values:
+            values["moves_epoch"] = True
+        if values and not await user_store.update_user(tx, tenant.id, known.id, values):
+            raise AuthError("A user with this email address has already been registered", code="email_exists")
+        if "email" in values or "is_confirmed" in values:
+            email = values.get("email") or known.email
+            is_verified = values.get("is_confirmed", known.has_proven_email and email == known.email)
+            if email:
+                await user_store.put_email_identity(tx, tenant.id, known.id, email, is_verified=is_verified)
+        if ends:
+            await self._sessions.end_all(tx, tenant, known.id, reason=f"{ends[0]} changed by an administrator")
+        if "ban_seconds" in values:
+            await self._deny(tx, tenant, known.id, "banned", values["ban_seconds"])
+        await self._note(tx, "auth.user.changed", actor, known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
+        return await self._known(tx, tenant, known.id)
 
     async def delete(self, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
         """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises AuthError ``unknown_user``."""
@@ -125,10 +130,24 @@ class UserAdmin:
         """The same in the caller's transaction."""
         known = await self._known(tx, tenant, user, is_locking=True)
         await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
-        await self._deny(tx, tenant, known.id, "deleted", self._settings.access_token_seconds + self._settings.leeway_seconds)
+        await session_store.deny_user(tx, known.id, reason="deleted", prefix=self._prefix_of(tenant), seconds=None)
+        await api_key_store.delete_keys_of(tx, tenant.id, known.id)
         await rbac_store.forget_user(tx, tenant.id, known.id)
         await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
         await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
+
+    async def list_sessions(self, tenant: Tenant, *, offset: int, limit: int) -> tuple[list[Session], int]:
+        """One page of the live sessions of all users, and how many there are."""
+        async with self._transactions(tenant, reason="list sessions") as tx:
+            return await session_store.list_all_sessions(tx, tenant.id, offset=offset, limit=limit)
+
+    async def end_session(self, tenant: Tenant, session: str, *, actor: str) -> None:
+        """End one. Raises AuthError ``unknown_session``, the same for another tenant's and for none."""
+        async with self._transactions(tenant, reason="end a session") as tx:
+            owner = await session_store.select_owner(tx, tenant.id, session) if is_uuid(session) else None
+            if owner is None or not await self._sessions.end(tx, tenant, owner, SessionId(session), reason="ended by an administrator"):
+                raise AuthError("There is no such session.", code="unknown_session")
+            await self._note(tx, "auth.user.signed_out", actor, owner, {"session": session})
 
     async def end_sessions(self, tenant: Tenant, user: str, *, actor: str) -> int:
         """Sign a user out everywhere; how many sessions there were."""
@@ -143,7 +162,7 @@ class UserAdmin:
         if email:
             values["email"] = checked_email(email)
         if change.password is not None:
-            reasons = self._passwords.check(change.password, email)
+            reasons = await self._passwords.judge(change.password, email)
             if reasons:
                 raise AuthError("This password cannot be used.", code="weak_password", details={"reasons": reasons})
             values["encrypted_password"] = await self._passwords.hash(change.password)

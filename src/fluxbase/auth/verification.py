@@ -1,7 +1,8 @@
 """What a redeemed link or code does: confirm the address, sign in, change the address, choose a password (threats B9, B20, B22).
 
 Using the token and its effect are one transaction. Every sign-in goes through the gate. Whoever proves an unconfirmed address
-by a mailed sign-in or reset gets the account without the password and identities that a stranger may have put there before.
+by a mailed sign-in or reset gets the account without what a stranger may have put there before: password, identities, passkeys,
+second factors, client keys, and what was under way.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.auth import api_key_store, user_store
 from fluxbase.auth import one_time_store as store
-from fluxbase.auth import user_store
 from fluxbase.auth.one_time import PURPOSES, Asked, OneTimeTokens
 from fluxbase.kernel.errors import AuthError
 
@@ -134,7 +135,7 @@ class Verification:
         Raises AuthError ``weak_password`` (the token stays good), and as ``confirm_address``.
         """
         await self.check_reset(tenant, token)
-        self._accounts.require_strength(password, None)
+        await self._accounts.require_strength(password, None)
         hashed = await self._passwords.hash(password)
         async with self._transactions(tenant, reason="reset a password") as tx:
             found = await self._tokens.redeem_token(tx, tenant, token, ("recovery",))
@@ -170,9 +171,10 @@ class Verification:
         changes: dict[str, Any] = {}
         if user.email_confirmed_at is None or not user.has_proven_email:
             changes["is_confirmed"] = True
-            if _takes_over(found, user):
-                changes |= {"encrypted_password": None, "moves_epoch": True}
+            if _takes_over(found):
+                changes |= {"encrypted_password": None, "pending_email": None, "moves_epoch": True}
                 await store.drop_unproven(tx, tenant.id, user.id)
+                await api_key_store.delete_keys_of(tx, tenant.id, user.id)
                 await self._sessions.end_all(tx, tenant, user.id, reason="address proven by its owner")
         if changes:
             await user_store.update_user(tx, tenant.id, user.id, changes)
@@ -217,9 +219,9 @@ class Verification:
         return await user_store.select_user(tx, tenant.id, user.id)
 
 
-def _takes_over(found: Redeemed, user: User) -> bool:
+def _takes_over(found: Redeemed) -> bool:
     """Whether what stands in the account may be a stranger's: nobody had proven the address yet."""
-    return found.purpose in _TAKES_OVER and (user.has_password or len(user.identities) > 1)
+    return found.purpose in _TAKES_OVER
 
 
 def _expired() -> AuthError:

@@ -35,6 +35,7 @@ OWNERS = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLAT
 """Whoever administers a tenant: a user by role, its service key, a platform administrator."""
 INSTANCE = frozenset({_KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLATFORM_TOKEN})
 PLATFORM = frozenset({_KIND.PLATFORM_TOKEN})
+_OPEN_TO_IMPERSONATORS = frozenset({"tables:rows:write", "rpc:functions:execute", "auth:impersonation:stop"})
 ALL_SCOPES = "*"
 OUTSIDE = "outside"
 """What a platform administrator is who has entered no tenant."""
@@ -87,6 +88,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
+        Permission("tenants:own:write", OWNERS, "Name and metadata of a tenant one administers.", is_outside=True),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
         Permission("tenants:tenants:create", INSTANCE, "Make a tenant."),
         Permission("tenants:tenants:update", INSTANCE, "Rename, migrate, repair, freeze, recover a tenant."),
@@ -138,14 +140,19 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
         raise Forbidden("Show your second factor first.", code="insufficient_aal")
     if access in (Access.USER, Access.PENDING) and principal.user_id is None:
         raise Forbidden("A signed-in user is required.", code="user_required")
-    if access is Access.USER and principal.impersonated_by is not None and not (permission and permission.name.endswith(":read")):
-        raise Forbidden("Whoever impersonates changes nobody's account.", code="is_impersonating")
+    if principal.impersonated_by is not None and not is_open_to_impersonators(permission):
+        raise Forbidden("Whoever impersonates changes nobody's account and makes nothing that outlives it.", code="is_impersonating")
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")
     if access is Access.SERVICE and not (administers(principal) or (permission and covers(principal.permissions, permission.name))):
         raise Forbidden("An administrator of the tenant is required.", code="service_role_required")
-    if access is Access.INSTANCE and not _administers_all(principal, instance):
+    if access is Access.INSTANCE and not administers_all(principal, instance):
         raise Forbidden("Only the instance's own administrators may do this.", code="instance_required")
+
+
+def is_open_to_impersonators(permission: Permission | None) -> bool:
+    """Rows, functions and what is read; by no route what would outlive the impersonation or change whose account it is (threat B20)."""
+    return permission is not None and (permission.name.endswith(":read") or permission.name in _OPEN_TO_IMPERSONATORS)
 
 
 def _check_credential(permission: Permission | None, principal: Principal) -> None:
@@ -166,7 +173,8 @@ def administers(principal: Principal) -> bool:
     return principal.role in (SERVICE_ROLE, TENANT_SERVICE)
 
 
-def _administers_all(principal: Principal, instance: TenantId) -> bool:
+def administers_all(principal: Principal, instance: TenantId) -> bool:
+    """Whether the caller administers the instance, and with it every tenant."""
     if principal.platform_role is not None:
         return principal.platform_role == "instance_admin"
     return principal.role == SERVICE_ROLE and principal.tenant == instance

@@ -8,7 +8,7 @@ from fluxbase.auth.accounts import is_uuid
 from fluxbase.auth.factors import store
 from fluxbase.auth.factors.store import AAL2
 from fluxbase.auth.user_store import select_user
-from fluxbase.kernel.errors import AuthError
+from fluxbase.kernel.errors import AuthError, Forbidden
 from fluxbase.kernel.ids import SessionId, UserId
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ class StepUp:
         await self._accounts.require_fresh(tx, tenant, user, session)
 
     async def caller(self, tenant: Tenant, principal: Principal) -> tuple[User, Session]:
-        """The caller's account and session. Raises AuthError ``session_not_found``."""
+        """The caller's account and session. Raises AuthError ``session_not_found``; Forbidden for whoever impersonates: a session that
+        was raised would no longer say who is behind it."""
+        if principal.impersonated_by is not None:
+            raise Forbidden("Whoever impersonates has no second factor here.", code="is_impersonating")
         user, session = await self._accounts.current(tenant, principal)
         if session is None:
             raise AuthError("Session from session_id claim in JWT does not exist", code="session_not_found")
