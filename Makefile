@@ -53,10 +53,13 @@ bench: $(DEV)  ## measure against pgbench and a bare server of the same run (und
 	@$(PY) -m benchmarks.run $(ARGS)
 	@$(PY) -m benchmarks.auth
 	@$(PY) -m benchmarks.network
+	@$(PY) -m benchmarks.tenants
 
 bench-all: $(DEV)  ## the same, longer, with one and two workers
 	@$(PY) -m benchmarks.run --all $(ARGS)
+	@$(PY) -m benchmarks.auth --all
 	@$(PY) -m benchmarks.network --all
+	@$(PY) -m benchmarks.tenants --all
 
 setup: $(DEV) $(CLIENTS)  ## install everything for development, start nothing
 

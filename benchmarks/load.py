@@ -11,9 +11,13 @@ import json
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import cast
+from itertools import cycle
+from typing import TYPE_CHECKING, cast
 
 import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_SECONDS = 60
 MAX_CONNECTIONS = 512
@@ -32,10 +36,10 @@ class Tally:
 
 
 class Client(asyncio.Protocol):
-    """One connection: sends the same request again as soon as the answer is complete."""
+    """One connection: sends the next request as soon as the answer is complete."""
 
-    def __init__(self, request: bytes, tally: Tally, done: asyncio.Future[None]) -> None:
-        self.request, self.tally, self.done = request, tally, done
+    def __init__(self, requests: Iterator[bytes], tally: Tally, done: asyncio.Future[None]) -> None:
+        self.requests, self.tally, self.done = requests, tally, done
         self.buffer = bytearray()
         self.sent_at = 0.0
         self.missing = -1
@@ -52,7 +56,7 @@ class Client(asyncio.Protocol):
             self.transport.close()
             return
         self.sent_at = now
-        self.transport.write(self.request)
+        self.transport.write(next(self.requests))
 
     def data_received(self, data: bytes) -> None:
         """Count bytes until the body is complete."""
@@ -88,16 +92,17 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def run(port: int, request: bytes, *, connections: int, warm_seconds: float, seconds: float) -> dict[str, object]:
-    """Load ``127.0.0.1:port`` and return requests a second and latencies in milliseconds."""
+async def run(port: int, wires: list[bytes], *, connections: int, warm_seconds: float, seconds: float) -> dict[str, object]:
+    """Load ``127.0.0.1:port`` with the requests in turn; requests a second and latencies in milliseconds."""
     if not 0 < connections <= MAX_CONNECTIONS or warm_seconds + seconds > MAX_SECONDS:
         raise ValueError("over the generator's own bounds")
     loop = asyncio.get_running_loop()
     start = time.perf_counter()
     tally = Tally(ends_at=start + warm_seconds + seconds, counts_from=start + warm_seconds)
     waits = [loop.create_future() for _ in range(connections)]
+    requests = cycle(wires)
     for done in waits:
-        await loop.create_connection(lambda done=done: Client(request, tally, done), "127.0.0.1", port)
+        await loop.create_connection(lambda done=done: Client(requests, tally, done), "127.0.0.1", port)
     await asyncio.wait(waits, timeout=warm_seconds + seconds + 10)
     ordered = sorted(tally.latencies)
     if not ordered:
@@ -113,5 +118,5 @@ async def run(port: int, request: bytes, *, connections: int, warm_seconds: floa
 
 if __name__ == "__main__":
     arguments = json.loads(sys.stdin.buffer.readline())
-    wire = sys.stdin.buffer.read()
-    print(json.dumps(uvloop.run(run(arguments.pop("port"), wire, **arguments))))
+    wires = sys.stdin.buffer.read().split(b"\0")
+    print(json.dumps(uvloop.run(run(arguments.pop("port"), wires, **arguments))))

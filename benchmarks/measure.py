@@ -19,7 +19,7 @@ CONNECTIONS = 64
 
 
 def load(port: int, wire: bytes, *, seconds: float, warm_seconds: float = 1.0, connections: int = CONNECTIONS) -> dict[str, Any]:
-    """One measurement by a load generator in a process of its own."""
+    """One measurement by a load generator in a process of its own; several requests, joined by NUL, are sent in turn."""
     head = json.dumps({"port": port, "connections": connections, "warm_seconds": warm_seconds, "seconds": seconds}).encode() + b"\n"
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.load"], input=head + wire, cwd=ROOT, capture_output=True, timeout=120, check=True

@@ -10,6 +10,7 @@ from tests.support.mail_server import MAIL_FLOWS, MailServer, mail_server, smtp_
 from tests.support.server import Server, start_server
 
 TWIN_LIMITS = {
+    "FLUXBASE_DATABASE_POOL_TOTAL": "40",
     "FLUXBASE_LIMITS_ENABLED": "true",
     "FLUXBASE_LIMITS_EXEMPT_NETWORKS": "127.0.0.1/32",
     "FLUXBASE_LIMITS_RULES": (
@@ -17,7 +18,7 @@ TWIN_LIMITS = {
         '"auth.refresh": "400/1d"}'
     ),
 }
-"""By the day, so that no slow machine gives a quota back within a test."""
+"""Few connections, so that a test can take all of them. By the day, so that no slow machine gives a quota back within a test."""
 
 
 @pytest.fixture(scope="session")

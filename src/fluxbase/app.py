@@ -32,8 +32,8 @@ from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, adm
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.parts.limits import blocklist, forget_answers, ledger, rate_limiter, validated_rules, watch_blocklist
-from fluxbase.tenancy.registry import Tenant, TenantRegistry
-from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
+from fluxbase.tenancy.registry import REFRESH_SECONDS, Tenant, TenantRegistry
+from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, select_served_again, set_locator
 from fluxbase.worker import AccessSink, Worker, public_url
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from fluxbase.web.routing import Route
 
 EMBEDDED_DATABASE = "fluxbase"
+EMBEDDED_CONNECTIONS = 120
+"""Of the 200 of the embedded PostgreSQL, for requests; the workers share them. A hundred busy tenants want one each."""
 MAIN = "main"
 ROLE_SECONDS = 5.0
 """How long a changed membership may stay unnoticed; NOTIFY pgrst makes it known at once."""
@@ -140,6 +142,8 @@ class Program(Worker):
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
+        self._shared_signers: dict[str, IdentitySigner] = {}
+        """By database, of those that tenants share."""
         self._epochs: dict[TenantId, str] = {}
 
     def system_conninfo(self, tenant: Any) -> str:
@@ -167,15 +171,20 @@ class Program(Worker):
     async def _look_up_tenant(self, key: Key, value: str) -> Tenant | None:
         if key == "locator" and value == self.home.locator:
             return self.home
-        async with self.sessions(MAIN, reason="look a tenant up") as tx:
+        async with self.sessions(MAIN, reason="look a tenant up", is_single=True) as tx:
             tenant = await select_served(tx, key, value)
         if tenant is not None and tenant.id not in self._signers:
             await self._load_signer(tenant)
         return tenant
 
     async def _load_signer(self, tenant: Tenant) -> None:
-        async with self.sessions(tenant, reason="load the identity key") as tx:
-            self._signers[tenant.id] = IdentitySigner(await select_identity_key(tx))
+        known = self._shared_signers.get(tenant.database)
+        if known is None:
+            async with self.sessions(tenant, reason="load the identity key", is_single=True) as tx:
+                known = IdentitySigner(await select_identity_key(tx))
+            if tenant.is_shared:
+                self._shared_signers[tenant.database] = known
+        self._signers[tenant.id] = known
 
     # Areas are imported when they are first asked for: a command that prints keys loads no library of SAML or passkeys.
 
@@ -251,7 +260,7 @@ class Program(Worker):
         from fluxbase.data.documents import Documents
         from fluxbase.data.executions import Executions
         from fluxbase.data.service import DataService
-        from fluxbase.data.snapshot import SnapshotStore
+        from fluxbase.data.snapshot_store import SnapshotStore
         from fluxbase.db.executor import Executor
         from fluxbase.db.pools import Pools
         from fluxbase.db.settings import SignedSettings
@@ -260,7 +269,7 @@ class Program(Worker):
         self.pools = Pools(
             lambda name, role: self.target.login_conninfo(login_name(name, role), name),
             size=database.pool_size,
-            total=database.pool_total,
+            total=database.pool_total or (None if database.url else EMBEDDED_CONNECTIONS // self.config.server.workers),
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,
@@ -274,7 +283,7 @@ class Program(Worker):
             timeout_of=cache(self._timeout_of),
             renew=self._renewed,
         )
-        self.snapshots = SnapshotStore(self._load_snapshot)
+        self.snapshots = SnapshotStore(self._load_snapshot, self._lineage_of)
         self.data = DataService(self.executor, self.snapshots, self.config)
         self.executions = Executions(self.data, self.executor)
         self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
@@ -321,6 +330,17 @@ class Program(Worker):
         except TimeoutError:
             raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
         return await build_snapshot(*raw, schemas=schemas, open_relations=data.open_relations, epoch=epoch, called=called)
+
+    async def _lineage_of(self, tenant_id: TenantId) -> tuple[int, str | None]:
+        """The schema's epoch, and what it is certainly equal by: the template it is an unchanged copy of, or the shared database."""
+        from fluxbase.db.catalogue import read_lineage
+
+        tenant = self.registry.get(tenant_id)
+        async with self.sessions(tenant, reason="which schema is it", is_single=True) as tx:
+            epoch, template, is_watched = await read_lineage(tx)
+        if not is_watched or (template is None and not tenant.is_shared):
+            return epoch, None
+        return epoch, f"{template or tenant.database}/{tenant.schema}/{epoch}"
 
     async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
         from fluxbase.db.catalogue import read_documentation
@@ -400,6 +420,7 @@ class Program(Worker):
         await asyncio.gather(
             self._hear(),
             self._watch_roles(),
+            self._refresh_tenants(),
             self._watch_catalogue(),
             self._write_uses(),
             watch_blocklist(self),
@@ -443,10 +464,22 @@ class Program(Worker):
                     found = await role_fingerprint(tx)
                 if found != known and known:
                     self.pools.forget_plans()
-                    for tenant in self.snapshots.tenants():
-                        await self.snapshots.reload(tenant)
+                    self.snapshots.forget_all_but(self.registry.default.id)
+                    await self.snapshots.reload(self.registry.default.id)
                 known = found
             await asyncio.sleep(ROLE_SECONDS)
+
+    async def _refresh_tenants(self) -> None:
+        """One query for all tenants in use, so that a fleet asks the main database no more often than a single one."""
+
+        async def look_up_again(tenants: list[TenantId]) -> dict[TenantId, tuple[Tenant, tuple[str, ...]]]:
+            async with self.sessions(MAIN, reason="look tenants up again", is_single=True) as tx:
+                return await select_served_again(tx, tenants)
+
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            with contextlib.suppress(FluxbaseError):
+                await self.registry.refresh(look_up_again)
 
     async def _write_uses(self) -> None:
         """When keys were last used: a batch every few seconds, so that a busy key costs no write a request."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fluxbase.audit.refusals import Refusals
     from fluxbase.config import Config
     from fluxbase.data.service import DataService
-    from fluxbase.data.snapshot import SnapshotStore
+    from fluxbase.data.snapshot_store import SnapshotStore
     from fluxbase.db.executor import Executor
     from fluxbase.db.pools import Pools
     from fluxbase.db.session import SystemSessions

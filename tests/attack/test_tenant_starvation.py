@@ -26,7 +26,7 @@ grant execute on function hang() to public;
 REQUESTS = 12
 """Of each role of each tenant in trouble: more than a role may have connections."""
 TOTAL = 40
-"""What ``database.pool_total`` is by default."""
+"""``database.pool_total`` of the twin (tests/conftest.py)."""
 
 
 def made(server: Server, slug: str, isolation: str) -> TenantHandle:

@@ -136,11 +136,11 @@ class Caller:
     async def run(
         self, sql: str, *params: str | bytes | None, user: str | None = ALICE, role: str = "authenticated", mode: Mode = Mode.PLAIN_READ,
         seconds: float = 10.0, epoch: int = -1, verdict: Callable[..., bool] | None = None, rollback: bool = False,
-        deny: tuple[str, ...] = (), settings: RequestSettings | None = None,
+        deny: tuple[str, ...] = (), settings: RequestSettings | None = None, tenant: str = TENANT,
     ) -> tuple[bytes | None, ...]:  # fmt: skip
         """One request."""
         claims = {"role": role, **({"sub": user} if user else {})}
-        principal = Principal(TENANT, RoleName(role), CredentialKind.ACCESS_TOKEN, json.dumps(claims), deny)
+        principal = Principal(TenantId(tenant), RoleName(role), CredentialKind.ACCESS_TOKEN, json.dumps(claims), deny)
         return await self.executor.run(
             principal, settings or request(), sql, params, mode=mode, deadline=time.monotonic() + seconds, expected_epoch=epoch,
             verdict=verdict, rollback=rollback,

@@ -8,7 +8,9 @@ import time
 import pytest
 
 from fluxbase.db.executor import Mode
+from fluxbase.db.shares import Shares
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
+from fluxbase.kernel.ids import TenantId
 from tests.db.executor_database import ALICE, Database, run
 
 ROLES = ("anon", "authenticated", "service_role")
@@ -164,3 +166,53 @@ def test_a_deferred_constraint_leaves_no_row_in_the_answer(database: Database) -
             assert await caller.run("select count(*)::text, '1' from note", user=ALICE) == (b"0", b"1")
 
     run(scenario())
+
+
+def test_the_connection_used_longest_ago_makes_room(database: Database) -> None:
+    """A pool that needs a place gets that of the coldest idle connection, whichever pool was made first."""
+
+    async def scenario() -> None:
+        async with database.caller(size=2, total=2) as caller:
+            for role in ("anon", "authenticated", "anon", "service_role"):
+                await caller.run("select 'x', '1'", role=role, user=None)
+            kept = {role: caller.pools.of(database.name, role).places for role in ROLES}
+            assert kept == {"anon": 1, "authenticated": 0, "service_role": 1}
+
+    run(scenario())
+
+
+def test_tenants_of_one_pool_are_served_in_turn(database: Database) -> None:
+    """One tenant has fifty requests in line before another's first one comes: that waits for one of them, not for fifty."""
+
+    async def scenario() -> list[str]:
+        ended: list[str] = []
+        async with database.caller(size=1, total=1, wait_seconds=10) as caller:
+
+            async def ask(tenant: str) -> None:
+                await caller.run("select 'x', '1' from pg_sleep(0.005)", tenant=tenant)
+                ended.append(tenant)
+
+            crowd = [asyncio.create_task(ask("busy")) for _ in range(50)]
+            await asyncio.sleep(0.05)
+            await asyncio.gather(*crowd, asyncio.create_task(ask("late")))
+        return ended
+
+    ended = run(scenario())
+    assert ended.index("late") < 40
+
+
+def test_a_tenant_holds_at_most_what_is_left_for_the_others() -> None:
+    """Half of all alone, then a quarter, and so on; of a role it has nothing of, one as long as anything is left."""
+    shares = Shares(16)
+    held: dict[str, int] = {}
+    for name in ("first", "second", "third", "fourth"):
+        tenant = TenantId(name)
+        while shares.may_take(tenant, is_first=False):
+            shares.take(tenant)
+            held[name] = held.get(name, 0) + 1
+    assert held == {"first": 8, "second": 4, "third": 2, "fourth": 1}
+    assert shares.may_take(TenantId("first"), is_first=True)
+    shares.take(TenantId("fifth"))
+    assert not shares.may_take(TenantId("sixth"), is_first=True)
+    shares.give_back(TenantId("first"))
+    assert shares.may_take(TenantId("sixth"), is_first=True)

@@ -88,7 +88,7 @@ class KeyService:
 
     async def load(self, tenant: Tenant) -> KeyRing:
         """The tenant's key ring for :class:`KeyRings`. Raises MasterKeyError when the data belongs to another master key."""
-        async with self._sessions(tenant, reason="load keys") as tx:
+        async with self._sessions(tenant, reason="load keys", is_single=True) as tx:
             signing, keys = await store.select_signing_keys(tx, tenant.id), await store.select_keys(tx, tenant.id)
         verifying = {row.kid: es256_from_jwk(row.kid, row.public_jwk) for row in signing if row.algorithm == ES256}
         shared = self._shared_key(tenant)

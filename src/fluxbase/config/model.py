@@ -84,7 +84,9 @@ class Database(Section):
     )
     pool_size: int = Field(default=10, ge=1, description="Connections per tenant, role and worker.")
     pool_total: int | None = Field(
-        default=None, ge=1, description="Connections per worker, over all tenants and roles; unset: four times pool_size."
+        default=None,
+        ge=1,
+        description="Connections per worker over all tenants and roles; unset: 4 x pool_size, embedded: 120 for all workers.",
     )
     pool_wait_seconds: float = Field(default=5.0, gt=0, description="Longest wait for a connection.")
     statement_cache_size: int = Field(default=256, ge=1, description="Prepared statements per connection.")

@@ -97,7 +97,8 @@ def describe(snapshot: Snapshot, catalogue: bytes, schema: str, role: str | None
     relations = [
         described
         for (where, _), relation in sorted(snapshot.relations.items())
-        if where == schema and (described := _relation(snapshot, relation, data["relations"].get(str(relation.oid)), role)) is not None
+        if where == schema
+        and (described := _relation(snapshot, relation, data["relations"].get(f"{where}.{relation.name}"), role)) is not None
     ]
     functions: list[DescribedFunction] = []
     for (where, name), overloads in sorted(snapshot.functions.items()):

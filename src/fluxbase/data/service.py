@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from fluxbase.config import Config
-    from fluxbase.data.snapshot import Snapshot, SnapshotStore
+    from fluxbase.data.snapshot import Snapshot
+    from fluxbase.data.snapshot_store import SnapshotStore
     from fluxbase.db.executor import RequestSettings
     from fluxbase.kernel.principal import Principal
 

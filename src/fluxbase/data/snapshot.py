@@ -9,7 +9,6 @@ invoker's rights, or one on the administrator's list (DESIGN invariant 1, indepe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from fluxbase.data.catalog import Computed, ForeignKey, parse_relationships
+from fluxbase.data.catalog import Computed, ForeignKey, Relationships, parse_relationships
 from fluxbase.data.media import Handler
 from fluxbase.db.settings import ISOLATION_LEVELS, milliseconds
 from fluxbase.db.sql import qualified
-from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import is_catalogue_schema, is_system_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterator
+    from collections.abc import Collection, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +220,7 @@ def parse_snapshot(
     for item in data["functions"]:
         if item["schema"] in exposed:
             functions.setdefault((item["schema"], item["name"]), []).append(_function(item, by_oid, casts, are_roles_known=are_roles_known))
-    fingerprint = hashlib.sha256(raw + related).hexdigest()
+    fingerprint = _fingerprint(data, relations, by_oid, found, (exposed, called))
     snapshot = Snapshot(
         epoch, fingerprint, exposed, relations, by_oid, functions, found.types, found.computed, from_source=found.from_source,
         to_target=found.to_target, geojson_schema=data["geojson"], called=called,
@@ -233,6 +231,33 @@ def parse_snapshot(
             row_type = None if target is None else (target.schema, target.name)
             snapshot.handlers.setdefault(oid, {})[media.lower()] = Handler(media, schema, name, is_binary, row_type)
     return snapshot
+
+
+def _fingerprint(
+    data: dict[str, Any], relations: Mapping[tuple[str, str], Relation], by_oid: Mapping[int, Relation], found: Relationships, names: Any
+) -> str:
+    """Equal for equal schemas of different databases: what the catalogue says, with names where it has its own numbers (OIDs)."""
+
+    def name_of(oid: int) -> list[str] | None:
+        return [by_oid[oid].schema, by_oid[oid].name] if oid in by_oid else None
+
+    keys = [
+        [name_of(key.source), name_of(key.target), replace(key, source=0, target=0)] for each in found.from_source.values() for key in each
+    ]
+    computed = [
+        [name_of(oid), name_of(each.target), replace(each, target=0, roles=frozenset()), sorted(each.roles)]
+        for oid, named in found.computed.items()
+        for each in named.values()
+    ]
+    parts = [
+        names, data["casts"], data["geojson"], found.types,
+        [{**item, "oid": 0} for item in data["relations"] if (item["schema"], item["name"]) in relations],
+        [{**item, "return_relation": name_of(item["return_relation"])} for item in data["functions"]],
+        sorted([schema, name, name_of(oid), *more] for schema, name, oid, *more in data["handlers"]),
+        sorted([name_of(oid), columns] for oid, columns in found.view_keys.items() if oid in by_oid),
+        sorted(keys, key=repr), sorted(computed, key=repr),
+    ]  # fmt: skip
+    return hashlib.sha256(orjson.dumps(parts, default=sorted, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _casts(items: list[tuple[str, str, str, str]]) -> dict[str, Casts]:
@@ -297,70 +322,3 @@ def _function(item: dict[str, Any], by_oid: dict[int, Relation], casts: dict[str
         milliseconds(settings["statement_timeout"]) if "statement_timeout" in settings else None,
         isolation if isolation in ISOLATION_LEVELS else "",
     )
-
-
-class SnapshotStore:
-    """Holds the snapshot of each tenant. A reload is swapped in whole; tenants with equal schemas share one, plans included."""
-
-    def __init__(self, load: Callable[[Any], Awaitable[Snapshot]]) -> None:
-        self._load = load
-        self._held: dict[Any, Snapshot] = {}
-        self._loading: dict[Any, asyncio.Task[Snapshot]] = {}
-
-    def held(self, tenant: Any) -> Snapshot | None:
-        """The snapshot at hand."""
-        return self._held.get(tenant)
-
-    def tenants(self) -> list[Any]:
-        """Whose snapshots are held."""
-        return list(self._held)
-
-    async def get(self, tenant: Any) -> Snapshot:
-        """The snapshot, loaded when there is none."""
-        return self._held.get(tenant) or await self._shared_load(tenant)
-
-    async def newer(self, tenant: Any, epoch: int) -> Snapshot:
-        """A snapshot of another epoch than the one a request was refused for; what others loaded meanwhile is good enough.
-
-        When nothing newer is to be had, whatever was loaded after this call.
-        """
-        held = self._held.get(tenant)
-        if held is not None and held.epoch != epoch:
-            return held
-        if tenant in self._loading:
-            snapshot = await self._shared_load(tenant)
-            if snapshot.epoch != epoch:
-                return snapshot
-        return await self._shared_load(tenant)
-
-    async def reload(self, tenant: Any) -> Snapshot:
-        """Load again; a load that began before this call may have read too early, so it is waited for and another one made."""
-        if tenant in self._loading:
-            with contextlib.suppress(FluxbaseError):
-                await self._shared_load(tenant)
-        return await self._shared_load(tenant)
-
-    async def _shared_load(self, tenant: Any) -> Snapshot:
-        """Everybody who asks while a load is under way waits for the same; a caller who leaves does not end it."""
-        task = self._loading.get(tenant)
-        if task is None:
-            task = self._loading[tenant] = asyncio.ensure_future(self._reload(tenant))
-            task.add_done_callback(lambda done: self._finished(tenant, done))
-        return await asyncio.shield(task)
-
-    def _finished(self, tenant: Any, task: asyncio.Task[Snapshot]) -> None:
-        del self._loading[tenant]
-        if not task.cancelled():
-            task.exception()  # whoever still waits gets it; nobody may be left
-
-    async def _reload(self, tenant: Any) -> Snapshot:
-        snapshot = await self._load(tenant)
-        old = self._held.get(tenant)
-        if old is not None and old.fingerprint == snapshot.fingerprint:
-            old.epoch = snapshot.epoch  # the same schema under a newer epoch: compiled statements stay good
-            return old
-        twin = next((each for each in self._held.values() if each.fingerprint == snapshot.fingerprint), None)
-        if twin is not None:
-            snapshot = replace(twin, epoch=snapshot.epoch)
-        self._held[tenant] = snapshot
-        return snapshot

@@ -20,6 +20,15 @@ async def read_epoch(tx: SystemTx) -> int:
     return int(epoch)
 
 
+async def read_lineage(tx: SystemTx) -> tuple[int, str | None, bool]:
+    """The schema epoch; the template it is an unchanged copy of (``db/tenant_database.py``); whether every change moves the epoch."""
+    ((epoch, template, is_watched),) = await tx.fetch(
+        "select e.schema_epoch, (select p.template::text from fluxbase.provisioned p where p.template_epoch = e.schema_epoch), "
+        "exists (select from pg_catalog.pg_event_trigger where evtname = 'fluxbase_ddl' and evtenabled <> 'D') from fluxbase.epoch e"
+    )
+    return int(epoch), template, bool(is_watched)
+
+
 async def read_catalogue(tx: SystemTx, schemas: Sequence[str], roles: Sequence[str], extra_path: Sequence[str]) -> tuple[bytes, bytes]:
     """Relations and functions of the schemas with what the roles may do, and what relates them.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString, cast
 
@@ -76,12 +77,25 @@ def provision(
     custom_roles: Sequence[str],
     login_secret: Callable[[str], Secret],
     with_logins: bool = True,
+    copied_from: str | None = None,
 ) -> ProvisionReport:
-    """Prepare one database; without its own logins when it is a template. Raises ProvisionError."""
+    """Prepare one database; without its own logins when it is a template. Raises ProvisionError.
+
+    ``copied_from``: the template it may be a fresh copy of; then only what is a database's own is done.
+    """
     report = ProvisionReport()
     try:
         with psycopg.connect(admin_conninfo) as connection:
-            work = _Work(connection, report, tuple(exposed_schemas), tuple(open_relations), tuple(custom_roles), login_secret, with_logins)
+            work = _Work(
+                connection,
+                report,
+                tuple(exposed_schemas),
+                tuple(open_relations),
+                tuple(custom_roles),
+                login_secret,
+                with_logins,
+                copied_from,
+            )
             work.run()
     except psycopg.OperationalError as error:
         raise ProvisionError(f"the database cannot be reached: {str(error).strip().splitlines()[0][:200]}") from None
@@ -95,6 +109,7 @@ def renew_login(admin_conninfo: str, database: str, role: str, password: Secret)
     login = sql.Identifier(login_name(database, role))
     try:
         with psycopg.connect(admin_conninfo) as connection:
+            derive_quickly(connection)
             connection.execute(sql.SQL("alter role {} password {}").format(login, sql.Literal(password.reveal())))
             connection.execute(sql.SQL("alter role {} reset all").format(login))
             connection.execute(sql.SQL("alter role {} in database {} reset all").format(login, sql.Identifier(database)))
@@ -102,6 +117,13 @@ def renew_login(admin_conninfo: str, database: str, role: str, password: Secret)
         raise ProvisionError("the login could not be repaired") from error
 
 
+def derive_quickly(connection: psycopg.Connection[Any]) -> None:
+    """Our passwords are 256 random bits: 4,096 rounds of hashing (for words people choose) would only slow every connection down."""
+    if connection.info.server_version >= 160000:
+        connection.execute("set local scram_iterations = 1")
+
+
+@cache
 def migration_files() -> list[tuple[str, str]]:
     """Name and text of every system migration, in order."""
     folder = files("fluxbase") / "sql" / "migrations"
@@ -117,6 +139,7 @@ class _Work:
     custom_roles: tuple[str, ...]
     login_secret: Callable[[str], Secret]
     with_logins: bool
+    copied_from: str | None
 
     def run(self) -> None:
         run = self.connection.execute
@@ -133,6 +156,9 @@ class _Work:
                     run("select fluxbase.close_everything()")
                     self._stand_in_policies()
                 return
+            if stored is not None and self._is_copy(*stored):
+                self._own_parts(database, stored[1])
+                return
         self.report.has_changed = True
         run("set local role none")
         self._disable_triggers()
@@ -148,12 +174,26 @@ class _Work:
         run("delete from fluxbase.provisioned")
         run("insert into fluxbase.provisioned (fingerprint, weaker) values (%s, %s)", (self._fingerprint(database), self.report.weaker))
 
+    def _is_copy(self, fingerprint: str, weaker: list[str]) -> bool:
+        """Whether this is a fresh copy of a template that this code finished, where nothing can have been born unnoticed."""
+        is_watched = NO_EVENT_TRIGGERS not in weaker
+        return is_watched and self.copied_from is not None and fingerprint == self._fingerprint(self.copied_from, with_logins=False)
+
+    def _own_parts(self, database: str, weaker: list[str]) -> None:
+        """What a copy of a finished template does not have: logins, who may connect, a key of its own."""
+        self.report.has_changed = True
+        self.report.weaker.extend(weaker)
+        self._logins(database)
+        self._identity_key()
+        self._connect_grants(database)
+        self.connection.execute("update fluxbase.provisioned set fingerprint = %s", (self._fingerprint(database),))
+
     def _disable_triggers(self) -> None:
         for name, _, _ in EVENT_TRIGGERS:
             if self.connection.execute("select from pg_event_trigger where evtname = %s", (name,)).fetchone() is not None:
                 self.connection.execute(sql.SQL("drop event trigger {}").format(sql.Identifier(name)))
 
-    def _fingerprint(self, database: str) -> str:
+    def _fingerprint(self, database: str, *, with_logins: bool | None = None) -> str:
         """Changes with our SQL, the arguments, the database (a restore), every login's password, and when a trigger or schema is gone."""
         identifier = (
             self.connection.execute("select system_identifier::text from pg_control_system()").fetchone() if self._may_control() else ("",)
@@ -163,7 +203,7 @@ class _Work:
             repr((self.schemas, self.open_relations, self.custom_roles)),
             repr(identifier),
             database,
-            repr(self.with_logins),
+            repr(self.with_logins if with_logins is None else with_logins),
         ]
         parts += [hashlib.sha256(self.login_secret(name).reveal().encode()).hexdigest() for name in (SYSTEM_LOGIN, OWNER_LOGIN)]
         schemas = self.connection.execute(
@@ -186,21 +226,26 @@ class _Work:
             self._password(role)
         for role in _PASS_RLS:
             self._bypass_rls(role)
+        self._logins(database)
+        if not is_superuser:
+            for role in (OWNER_LOGIN, *CLIENT_ROLES):
+                self.connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(admin)))
+
+    def _logins(self, database: str) -> None:
+        """One per client role, in this database alone."""
+        grant = "grant {} to {} with inherit false, set true" if self.connection.info.server_version >= 160000 else "grant {} to {}"
         for role in (*CLIENT_ROLES, *self.custom_roles) if self.with_logins else ():
             login = login_name(database, role)
             self._role(login, "login noinherit")
             self._password(login)
-            grant = "grant {} to {} with inherit false, set true" if self.connection.info.server_version >= 160000 else "grant {} to {}"
             self.connection.execute(sql.SQL(grant).format(sql.Identifier(role), sql.Identifier(login)))
-        if not is_superuser:
-            for role in (OWNER_LOGIN, *CLIENT_ROLES):
-                self.connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(admin)))
 
     def _role(self, name: str, options: str) -> None:
         if self.connection.execute("select from pg_roles where rolname = %s", (name,)).fetchone() is None:
             self.connection.execute(sql.SQL("create role {} " + options).format(sql.Identifier(name)))  # type: ignore[operator] # constant text
 
     def _password(self, login: str) -> None:
+        derive_quickly(self.connection)
         self.connection.execute(
             sql.SQL("alter role {} password {}").format(sql.Identifier(login), sql.Literal(self.login_secret(login).reveal()))
         )
@@ -224,6 +269,10 @@ class _Work:
         run(
             "create table if not exists fluxbase.provisioned (is_only boolean primary key default true, "
             "fingerprint text not null, weaker text[] not null)"
+        )
+        run(
+            "alter table fluxbase.provisioned add column if not exists template uuid, add column if not exists template_epoch bigint; "
+            "grant select on fluxbase.provisioned to fluxbase_system"
         )
         done: dict[str, str] = dict(run("select name, checksum from fluxbase.system_migrations").fetchall())
         for name, text in migration_files():
@@ -283,14 +332,9 @@ class _Work:
 
     def _owner_grants(self, database: str) -> None:
         """``fluxbase_owner`` owns the user's side: database creation rights, exposed schemas, and reads the system's tables."""
+        self._connect_grants(database)
         owner = sql.Identifier(OWNER_LOGIN)
         run = self.connection.execute
-        run(sql.SQL("grant connect, create, temporary on database {} to {}").format(sql.Identifier(database), owner))
-        # Client roles belong to the whole cluster: CONNECT is what keeps a tenant's logins out of this database.
-        run(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(database)))
-        own = [login_name(database, role) for role in (*CLIENT_ROLES, *self.custom_roles)] if self.with_logins else []
-        for login in (SYSTEM_LOGIN, *own):
-            run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(login)))
         for schema in self.schemas:
             if run("select from pg_namespace where nspname = %s", (schema,)).fetchone() is None:
                 run(sql.SQL("create schema {} authorization {}").format(sql.Identifier(schema), owner))
@@ -307,6 +351,15 @@ class _Work:
                     "grant insert, delete on fluxbase.open_relations to {0}; "
                     "grant execute on all functions in schema auth to {0}; "
                     "alter role {0} set search_path = public, extensions").format(owner))  # fmt: skip
+
+    def _connect_grants(self, database: str) -> None:
+        """Client roles belong to the whole cluster: CONNECT is what keeps a tenant's logins out of another's database."""
+        run = self.connection.execute
+        here = sql.Identifier(database)
+        run(sql.SQL("grant connect, create, temporary on database {} to {}").format(here, sql.Identifier(OWNER_LOGIN)))
+        run(sql.SQL("revoke connect on database {} from public").format(here))
+        own = [login_name(database, role) for role in (*CLIENT_ROLES, *self.custom_roles)] if self.with_logins else []
+        run(sql.SQL("grant connect on database {} to {}").format(here, sql.SQL(", ").join(map(sql.Identifier, (SYSTEM_LOGIN, *own)))))
 
     def _extensions(self) -> None:
         for name in ("vector", "pg_trgm", "btree_gin"):

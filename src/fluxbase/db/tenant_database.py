@@ -8,7 +8,7 @@ Blocking (psycopg): callers run it in a thread.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,16 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, login_name, migration_files, provision, with_database
+from fluxbase.db.provision import (
+    EVENT_TRIGGERS,
+    OWNER_LOGIN,
+    SYSTEM_LOGIN,
+    derive_quickly,
+    login_name,
+    migration_files,
+    provision,
+    with_database,
+)
 from fluxbase.db.user_migrations import apply_pending
 from fluxbase.kernel.errors import Conflict
 from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE, DatabaseName
@@ -31,6 +40,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE_LOCK = 0x666C7579
 _ROLES_LOCK = 0x666C757A
+_SHARED_TRIGGERS = [*(name for name, _, _ in EVENT_TRIGGERS), "fluxbase_shared_ddl"]
 SERVER = "fluxbase_main"
 
 
@@ -55,9 +65,13 @@ class TenantDatabases:
     login_conninfo: Callable[[str, str], str]
     """Of one of our own logins in a database."""
     migrations: Path
+    _ready: set[str] = field(default_factory=set[str])
+    """Shared databases that were found as this code makes them."""
 
     def create(self, database: DatabaseName, *, is_shared: bool) -> None:
         """From the template of this version and these migrations, which is made when it is missing."""
+        if is_shared and self._is_shared_ready(database):
+            return
         template = self._template_name()
         make_template(self.admin_conninfo, template, lambda: self._fill_template(template))
         create_database(self.admin_conninfo, database, template)
@@ -66,19 +80,23 @@ class TenantDatabases:
 
     def prepare(self, database: DatabaseName, *, is_shared: bool) -> None:
         """Kernel, identity key and logins. One at a time: roles belong to the whole cluster."""
+        if database in self._ready:
+            return
         with psycopg.connect(with_database(self.admin_conninfo, "postgres"), autocommit=True) as connection:
             connection.execute("select pg_advisory_lock(%s)", (_ROLES_LOCK,))
             self._provision(database, with_logins=True, is_shared=is_shared)
             if is_shared:
                 with psycopg.connect(with_database(self.admin_conninfo, database)) as shared:
-                    shared.execute((files("fluxbase") / "sql" / "tenants" / "rows.sql").read_bytes())
+                    shared.execute(_rows_sql())
+                    shared.execute("update fluxbase.shared_rows set digest = %s", (self._shared_digest(),))
 
     def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool, schema: str | None = None) -> None:
-        """Whose it is, and who may connect; a schema of its own in a shared database."""
+        """Whose it is; a schema of its own in a shared database."""
         if schema is not None:
             with psycopg.connect(with_database(self.admin_conninfo, database)) as connection:
                 connection.execute("select fluxbase.make_tenant_schema(%s, %s)", (schema, tenant))
-        identify(self.admin_conninfo, database, None if is_shared else tenant, self._roles(is_shared=is_shared))
+        if not is_shared:
+            identify(self.admin_conninfo, database, tenant)
 
     def link(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """The foreign server and its login; a shared database has none, since a server's login is one tenant's."""
@@ -111,13 +129,42 @@ class TenantDatabases:
 
     def _fill_template(self, template: str) -> None:
         self._provision(template, with_logins=False, is_shared=False)
+        with psycopg.connect(with_database(self.admin_conninfo, template)) as connection:
+            _foreign_data(connection)
         self.migrate(DatabaseName(template))
+        with psycopg.connect(with_database(self.admin_conninfo, template)) as connection:
+            connection.execute("update fluxbase.provisioned set template = gen_random_uuid()")
+            _note_unchanged(connection)
+
+    def _is_shared_ready(self, database: str) -> bool:
+        """Whether the shared database is what this code makes of it: then a new tenant in it costs no DDL, which would move its epoch."""
+        try:
+            with psycopg.connect(with_database(self.admin_conninfo, database)) as connection:
+                if connection.execute("select to_regclass('fluxbase.shared_rows')").fetchone() == (None,):
+                    return False
+                done = connection.execute(
+                    "select to_jsonb(s) ->> 'digest', (select count(*) from pg_event_trigger where evtname = any(%s) and evtenabled = 'A') "
+                    "from fluxbase.shared_rows s",
+                    (_SHARED_TRIGGERS,),
+                ).fetchone()
+        except psycopg.OperationalError:
+            return False
+        if done != (self._shared_digest(), len(_SHARED_TRIGGERS)):
+            return False
+        self._ready.add(database)
+        return True
+
+    def _shared_digest(self) -> str:
+        """Of everything that goes into it: our SQL, settings, passwords of its logins."""
+        passwords = [self.login_secret(login).reveal() for login in (SYSTEM_LOGIN, OWNER_LOGIN)]
+        return hashlib.sha256("\0".join([self._template_name(), _rows_sql().decode(), *passwords]).encode()).hexdigest()
 
     def _provision(self, database: str, *, with_logins: bool, is_shared: bool) -> None:
         provision(
             with_database(self.admin_conninfo, database), exposed_schemas=self.settings.schemas,
             open_relations=self.settings.open_relations,
             custom_roles=self._roles(is_shared=is_shared), login_secret=self.login_secret, with_logins=with_logins,
+            copied_from=self._template_name() if with_logins and not is_shared else None,
         )  # fmt: skip
 
     def _template_name(self) -> str:
@@ -156,6 +203,10 @@ def create_database(admin_conninfo: str, database: str, template: str) -> None:
         connection.execute(sql.SQL("revoke connect, temporary on database {} from public").format(sql.Identifier(database)))
 
 
+def _rows_sql() -> bytes:
+    return (files("fluxbase") / "sql" / "tenants" / "rows.sql").read_bytes()
+
+
 def is_ours(admin_conninfo: str, database: str) -> bool:
     """Whether a database came from a template of ours, which holds the kernel; nothing is ever made in another one, or dropped."""
     try:
@@ -165,20 +216,15 @@ def is_ours(admin_conninfo: str, database: str) -> bool:
         return False
 
 
-def identify(admin_conninfo: str, database: str, tenant: TenantId | None, custom_roles: Sequence[str]) -> None:
-    """Say in the database whose it is (None: many tenants share it), and let its own logins in, nobody else."""
+def identify(admin_conninfo: str, database: str, tenant: TenantId) -> None:
+    """Say in the database whose it is; who may connect was said when its logins were made."""
     with psycopg.connect(with_database(admin_conninfo, database)) as connection:
         run = connection.execute
         run("delete from platform.tenants")  # the register is the main database's alone
-        if tenant is not None:
-            run(
-                "insert into fluxbase.this_tenant (tenant_id) values (%s) on conflict (is_only) do update "
-                "set tenant_id = excluded.tenant_id",
-                (tenant,),
-            )
-        logins = [SYSTEM_LOGIN, OWNER_LOGIN, *(login_name(database, role) for role in (*CLIENT_ROLES, *custom_roles))]
-        for login in logins:
-            run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(login)))
+        run(
+            "insert into fluxbase.this_tenant (tenant_id) values (%s) on conflict (is_only) do update set tenant_id = excluded.tenant_id",
+            (tenant,),
+        )
 
 
 def link(admin_conninfo: str, main: str, database: str, tenant: TenantId, password: Secret) -> None:
@@ -190,10 +236,25 @@ def link(admin_conninfo: str, main: str, database: str, tenant: TenantId, passwo
         _foreign_server(connection, conninfo_to_dict(admin_conninfo), main, fdw_login_name(tenant), password)
 
 
+def _note_unchanged(connection: psycopg.Connection[Any]) -> None:
+    """The schema is the template's at this epoch: whoever has read one such schema has read all (``data/snapshot_store.py``)."""
+    connection.execute("update fluxbase.provisioned set template_epoch = (select schema_epoch from fluxbase.epoch)")
+
+
+def _foreign_data(connection: psycopg.Connection[Any]) -> None:
+    """What every database has of foreign data; nobody but the administrator may use it."""
+    run = connection.execute
+    run("create extension if not exists postgres_fdw with schema extensions")
+    run("revoke usage on foreign data wrapper postgres_fdw from public")
+    run("create schema if not exists shared")
+    run("revoke all on schema shared from public")
+
+
 def _fdw_login(connection: psycopg.Connection[Any], login: sql.Identifier, main: str, tenant: TenantId, password: Secret) -> None:
     run = connection.execute
     if run("select from pg_roles where rolname = %s", (fdw_login_name(tenant),)).fetchone() is None:
         run(sql.SQL("create role {} login noinherit nobypassrls nosuperuser nocreatedb nocreaterole").format(login))
+    derive_quickly(connection)
     run(sql.SQL("alter role {} password {}").format(login, sql.Literal(password.reveal())))
     run(sql.SQL("alter role {} in database {} set app.current_tenant_id = {}").format(login, sql.Identifier(main), sql.Literal(tenant)))
     run(sql.SQL("grant connect on database {} to {}").format(sql.Identifier(main), login))
@@ -206,10 +267,10 @@ def _fdw_login(connection: psycopg.Connection[Any], login: sql.Identifier, main:
 
 def _foreign_server(connection: psycopg.Connection[Any], place: dict[str, Any], main: str, login: str, password: Secret) -> None:
     run = connection.execute
-    run("create extension if not exists postgres_fdw with schema extensions")
-    run("revoke usage on foreign data wrapper postgres_fdw from public")
-    run("create schema if not exists shared")
-    run("revoke all on schema shared from public")
+    is_unchanged = run(
+        "select p.template_epoch = e.schema_epoch from fluxbase.epoch e, fluxbase.provisioned p for update of e"
+    ).fetchone() == (True,)
+    _foreign_data(connection)
     run(sql.SQL("drop server if exists {} cascade").format(sql.Identifier(SERVER)))
     options = {"dbname": main, "host": str(place.get("host", "")), "port": str(place.get("port", "5432"))}
     if "sslmode" in place:
@@ -242,6 +303,8 @@ def _foreign_server(connection: psycopg.Connection[Any], place: dict[str, Any], 
     run(
         "revoke execute on function auth.tenant() from public; grant execute on function auth.tenant() to anon, authenticated, service_role"
     )
+    if is_unchanged:  # but for these, which are the same in every tenant's database and in no exposed schema
+        _note_unchanged(connection)
 
 
 def drop(admin_conninfo: str, main: str, database: str, tenant: TenantId, custom_roles: Sequence[str]) -> None:

@@ -34,6 +34,8 @@ RESERVED = frozenset({
 })  # fmt: skip
 ROWS_DATABASE = "fluxbase_rows"
 """The one database of all tenants with isolation ``row`` or ``schema``."""
+_NOT_FOR: dict[str, tuple[str, ...]] = {"database": (), "schema": ("link",), "row": ("identity", "link")}
+"""Steps that have nothing to do."""
 STEPS = ("database", "kernel", "identity", "link", "migrations", "keys")
 
 
@@ -112,8 +114,10 @@ class TenantLifecycle:
     async def _build(self, row: TenantRow, actor: str) -> TenantRow:
         tenant = self._tenant_of(row)
         for step in STEPS:
+            if step in _NOT_FOR[tenant.isolation]:
+                continue
             async with self._main("note a step of a tenant") as tx:
-                await store.mark(tx, row.id, status="creating", step=step)
+                await store.mark(tx, row.id, status="creating", step=step, is_durable=False)
             try:
                 await self._step(step, tenant)
             except Exception as error:
@@ -123,7 +127,7 @@ class TenantLifecycle:
         async with self._main("a tenant is ready") as tx:
             await store.mark(tx, row.id, status="active", step=None)
             await self._note(tx, "tenant.activated", actor, row)
-        self._registry.forget()
+        self._registry.forget(row.id, row.slug, self._locator_of(row.id), *row.hosts)
         return await self.get(row.id)
 
     async def _step(self, step: str, tenant: Tenant) -> None:
@@ -172,7 +176,7 @@ class TenantLifecycle:
             await asyncio.to_thread(self._databases.drop, row.database, row.id, is_shared=row.isolation != "database")
             async with self._main("a tenant is gone") as tx:
                 await store.delete_tenant(tx, row.id)
-        self._registry.forget()
+        self._registry.forget(row.id, row.slug, self._locator_of(row.id), *row.hosts)
 
     async def recover(self, id_or_slug: str, *, actor: str) -> TenantRow:
         """Undo a soft delete."""
@@ -182,7 +186,7 @@ class TenantLifecycle:
                 await store.mark_deleted(tx, row.id, is_deleted=False)
                 await self._note(tx, "tenant.recovered", actor, row)
             await self._set_frozen(row, is_frozen=False)
-            self._registry.forget()
+            self._registry.forget(row.id, row.slug, self._locator_of(row.id), *row.hosts)
         return await self.get(row.id)
 
     async def update(self, id_or_slug: str, *, name: str | None = None, metadata: dict[str, object] | None = None, actor: str) -> TenantRow:

@@ -24,7 +24,7 @@ class TenantDatabases(Protocol):
         ...
 
     def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool, schema: str | None = None) -> None:
-        """Whose it is, and who may connect; makes the schema."""
+        """Whose it is; makes the schema."""
         ...
 
     def link(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:

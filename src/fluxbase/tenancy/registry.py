@@ -1,15 +1,17 @@
 """Which tenants there are. Every session must name one (DESIGN invariant 6).
 
-The register is the main database's ``platform.tenants``; what was looked up is held for a few seconds. A stale entry is
-no hole: a frozen or deleted tenant is refused by ``fluxbase.admit`` inside the request's transaction.
+The register is the main database's ``platform.tenants``; what was looked up is held for a second, and looked up again for all
+tenants in use by one query. A stale entry is no hole: a frozen or deleted tenant is refused by ``fluxbase.admit`` inside the
+request's transaction.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from fluxbase.kernel.errors import NotFound
 from fluxbase.kernel.ids import DatabaseName, TenantId
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 HOLD_SECONDS = 1.0
+REFRESH_SECONDS = 0.5
+IN_USE_SECONDS = 60.0
+MOST_REFRESHED = 2_000
 MISS_SECONDS = 1.0
 MOST_ENTRIES = 20_000
 MAX_NAME_LENGTH = 253
@@ -58,6 +63,15 @@ def unknown_tenant() -> NotFound:
     return NotFound("No such tenant.", code="unknown_tenant")
 
 
+@dataclass(slots=True)
+class Entry:
+    """An answer, until when it holds, and when it was wanted last (monotonic)."""
+
+    holds_until: float
+    tenant: Tenant | None
+    used_at: float
+
+
 class TenantRegistry:
     """Looks tenants up by id, slug, locator or host name."""
 
@@ -65,12 +79,18 @@ class TenantRegistry:
         self.default = default
         self._look_up = look_up
         self._by_id: dict[TenantId, Tenant] = {default.id: default}
-        self._found: OrderedDict[tuple[Key, str], tuple[float, Tenant | None]] = OrderedDict()
+        self._found: OrderedDict[tuple[Key, str], Entry] = OrderedDict()
+        self._looking: dict[tuple[Key, str], asyncio.Task[Tenant | None]] = {}
+        """Everybody who asks for a name at once waits for one query."""
 
     def held(self, key: Key, value: str) -> Tenant | None:
         """A fresh answer at hand; None: call ``find``. No waiting: this is the hot path."""
         entry = self._found.get((key, value))
-        return entry[1] if entry is not None and entry[0] > time.monotonic() else None
+        now = time.monotonic()
+        if entry is None or entry.holds_until <= now:
+            return None
+        entry.used_at = now
+        return entry.tenant
 
     async def find(self, key: Key, value: str) -> Tenant | None:
         """The tenant that may be served, or None. One query a second and name at most, also for names that do not exist."""
@@ -78,15 +98,54 @@ class TenantRegistry:
             return None
         entry = self._found.get((key, value))
         now = time.monotonic()
-        if entry is not None and entry[0] > now:
-            return entry[1]
+        if entry is not None and entry.holds_until > now:
+            entry.used_at = now
+            return entry.tenant
+        looking = self._looking.get((key, value))
+        if looking is None:
+            looking = self._looking[key, value] = asyncio.ensure_future(self._look(key, value))
+            looking.add_done_callback(lambda done: self._looked((key, value), done))
+        return await asyncio.shield(looking)
+
+    def _looked(self, names: tuple[Key, str], done: asyncio.Task[Tenant | None]) -> None:
+        del self._looking[names]
+        if not done.cancelled():
+            done.exception()  # whoever still waits gets it
+
+    async def _look(self, key: Key, value: str) -> Tenant | None:
+        now = time.monotonic()
         tenant = await self._look_up(key, value)
-        self._found[key, value] = (now + (HOLD_SECONDS if tenant else MISS_SECONDS), tenant)
+        self._found[key, value] = Entry(now + (HOLD_SECONDS if tenant else MISS_SECONDS), tenant, now)
         while len(self._found) > MOST_ENTRIES:
             self._found.popitem(last=False)
         if tenant is not None:
             self._by_id[tenant.id] = tenant
         return tenant
+
+    async def refresh(self, look_up_again: Callable[[list[TenantId]], Awaitable[dict[TenantId, tuple[Tenant, tuple[str, ...]]]]]) -> None:
+        """Look all tenants in use up again, with their hosts, by one query: a thousand busy ones cost what one does.
+
+        Called twice in the time an answer holds. What the query does not confirm is forgotten.
+        """
+        now = time.monotonic()
+        in_use = [
+            (names, entry.tenant)
+            for names, entry in self._found.items()
+            if entry.tenant is not None and now - entry.used_at < IN_USE_SECONDS
+        ][-MOST_REFRESHED:]
+        if not in_use:
+            return
+        found = await look_up_again(list({tenant.id for _, tenant in in_use}))
+        for (key, value), tenant in in_use:
+            again, hosts = found.get(tenant.id, (None, ()))
+            entry = self._found.get((key, value))
+            if entry is None:
+                continue  # forgotten meanwhile
+            if again is None or value not in (again.id, again.slug, again.locator, *hosts):
+                del self._found[key, value]
+            else:
+                entry.tenant, entry.holds_until = again, max(entry.holds_until, now + HOLD_SECONDS)
+                self._by_id[again.id] = again
 
     async def resolve(self, id_or_slug: str) -> Tenant:
         """The tenant of an id or slug. Raises NotFound."""
@@ -108,9 +167,13 @@ class TenantRegistry:
         """Hold a tenant that is in no register: the platform administrators' own."""
         self._by_id[tenant.id] = tenant
 
-    def forget(self) -> None:
-        """Look everything up again: this process changed a tenant."""
-        self._found.clear()
+    def forget(self, *names: str) -> None:
+        """Look these ids, slugs, locators and hosts up again: this process changed their tenant. None: everything."""
+        if not names:
+            self._found.clear()
+        for name in names:
+            for key in get_args(Key):
+                self._found.pop((key, name), None)
 
 
 def _is_uuid(text: str) -> bool:

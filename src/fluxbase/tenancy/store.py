@@ -83,6 +83,22 @@ async def select_served(tx: Any, key: Key, value: str) -> Tenant | None:
     return Tenant(TenantId(tenant_id), slug, DatabaseName(database), locator, bool(is_default), isolation)
 
 
+async def select_served_again(tx: Any, tenants: list[TenantId]) -> dict[TenantId, tuple[Tenant, tuple[str, ...]]]:
+    """Those of the tenants that may still be served, with their hosts."""
+    rows = await tx.fetch(
+        "select id::text, slug, db_name, coalesce(locator, ''), is_default, isolation, array_to_json(hosts)::text from platform.tenants "
+        "where id = any($1::text[]::uuid[]) and status = 'active' and deleted_at is null",
+        list(tenants),
+    )
+    return {
+        TenantId(id_): (
+            Tenant(TenantId(id_), slug, DatabaseName(database), locator, bool(is_default), isolation),
+            tuple(orjson.loads(hosts)),
+        )
+        for id_, slug, database, locator, is_default, isolation, hosts in rows
+    }
+
+
 async def select_tenants(tx: Any, *, with_deleted: bool = False) -> list[TenantRow]:
     """The register, in order of slugs."""
     rows = await tx.fetch(
@@ -118,8 +134,10 @@ async def insert_tenant(tx: Any, row: TenantRow, locator: str, *, most: int) -> 
     return bool(rows)
 
 
-async def mark(tx: Any, tenant: TenantId, *, status: str, step: str | None, failure: str | None = None) -> None:
-    """Note how far the lifecycle has come."""
+async def mark(tx: Any, tenant: TenantId, *, status: str, step: str | None, failure: str | None = None, is_durable: bool = True) -> None:
+    """Note how far the lifecycle has come. Not durable: a crash may lose it, where ``repair`` begins at the first step anyway."""
+    if not is_durable:
+        await tx.fetch("set local synchronous_commit = off")
     await tx.fetch(
         "update platform.tenants set status = $2::text, step = $3::text, failure = $4::text, updated_at = now() where id = $1::text::uuid "
         "returning id::text",

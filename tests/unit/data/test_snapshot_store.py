@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from fluxbase.data.snapshot import Snapshot, SnapshotStore
+from fluxbase.data.snapshot import Snapshot
+from fluxbase.data.snapshot_store import SnapshotStore
 from fluxbase.kernel.errors import Unavailable
 
 
@@ -140,5 +141,80 @@ def test_a_failed_load_leaves_the_old_snapshot_and_no_trace() -> None:
         catalogue.is_away, catalogue.epoch = False, 3
         assert (await store.reload("a")).epoch == 3
         assert unhandled == []
+
+    asyncio.run(scenario())
+
+
+class Fleet(Catalogue):
+    """Databases made of one template; each has an epoch of its own, and its schema is the template's as long as that is 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epochs: dict[str, int] = {}
+
+    async def lineage_of(self, tenant: str) -> tuple[int, str | None]:
+        """What the database says of itself."""
+        epoch = self.epochs.get(tenant, 1)
+        return epoch, "template" if epoch == 1 else None
+
+    async def load_of(self, tenant: str) -> Snapshot:
+        """Reads the catalogue."""
+        self.epoch = self.epochs.get(tenant, 1)
+        return await self.load(tenant)
+
+
+def test_the_schema_of_unchanged_copies_is_read_once() -> None:
+    """A thousand tenants of one template: one load, one set of plans; who changed his is read, and back again shares by its content."""
+
+    async def scenario() -> None:
+        fleet = Fleet()
+        store = SnapshotStore(fleet.load_of, fleet.lineage_of)
+        found = [await store.get(f"t{number}") for number in range(1_000)]
+        assert fleet.loads == 1
+        assert len({id(each.plans) for each in found}) == 1
+        fleet.epochs["t1"], fleet.fingerprint = 2, "g"
+        assert (await store.newer("t1", 1)).fingerprint == "g"
+        assert (await store.get("t2")).fingerprint == "f"
+        fleet.fingerprint = "f"
+        fleet.epochs["t3"] = 2
+        assert (await store.newer("t3", 1)).plans is found[0].plans
+
+    asyncio.run(scenario())
+
+
+def test_a_schema_that_changed_while_it_was_read_speaks_for_nobody() -> None:
+    """The catalogue may be newer than the epoch read before it: such a load must not be taken for the template's."""
+
+    async def scenario() -> None:
+        fleet = Fleet()
+
+        async def changed_meanwhile(tenant: str) -> Snapshot:
+            read = await fleet.load_of(tenant)
+            if tenant == "early":
+                fleet.epochs["early"] = 2
+                read.fingerprint = "newer"
+            return read
+
+        store = SnapshotStore(changed_meanwhile, fleet.lineage_of)
+        await store.get("early")
+        assert (await store.get("other")).fingerprint == "f"
+        assert fleet.loads == 2
+
+    asyncio.run(scenario())
+
+
+def test_changed_roles_are_read_again_although_no_epoch_moved() -> None:
+    """``reload`` reads whatever the lineage says, and the other tenants' are read when they are asked for."""
+
+    async def scenario() -> None:
+        fleet = Fleet()
+        store = SnapshotStore(fleet.load_of, fleet.lineage_of)
+        await store.get("a")
+        await store.get("b")
+        fleet.fingerprint = "g"
+        store.forget_all_but("a")
+        assert (await store.reload("a")).fingerprint == "g"
+        assert store.held("b") is None
+        assert (await store.get("b")).fingerprint == "g"
 
     asyncio.run(scenario())

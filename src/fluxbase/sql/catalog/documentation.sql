@@ -16,7 +16,7 @@ columns as (
 )
 select pg_catalog.json_build_object(
   'schemas', (select coalesce(json_object_agg(nspname, pg_catalog.obj_description(oid, 'pg_namespace')), '{}') from schemas),
-  'relations', (select coalesce(json_object_agg(c.oid::bigint, json_build_object(
+  'relations', (select coalesce(json_object_agg(s.nspname || '.' || c.relname, json_build_object(
      'comment', pg_catalog.obj_description(c.oid, 'pg_class'),
      'columns', (select coalesce(json_object_agg(k.attname, json_build_object(
          'comment', pg_catalog.col_description(k.attrelid, k.attnum),

@@ -1,7 +1,8 @@
 -- A database that many tenants share, told apart by rows (threats A4, F54). Whatever table appears in an exposed schema
 -- has a tenant_id, a restrictive policy on it and nothing a client can do about it before the statement ends; whoever
--- drops or alters one of these finds it there again. Run at every start; every statement may be run twice.
+-- drops or alters one of these finds it there again. Run when it has changed; every statement may be run twice.
 create table if not exists fluxbase.shared_rows (is_only boolean primary key default true check (is_only));
+alter table fluxbase.shared_rows add column if not exists digest text;  -- of this file, when it was run last
 -- What the template's migrations made was born where nobody is tenant_service: it gets what service_role was given.
 do $$
 declare item record;
