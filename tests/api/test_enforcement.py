@@ -19,7 +19,8 @@ from tests.support.server import Server, start_server
 def pending(settings: Mfa, *, has_factor: bool, role: str = "authenticated", slug: str = "acme", aal: str = "aal1") -> bool:
     """Whether such a session owes a factor."""
     user: Any = SimpleNamespace(role=role, has_second_factor=has_factor)
-    return FactorPolicy(settings).is_pending(SimpleNamespace(slug=slug), user, SimpleNamespace(aal=aal))  # type: ignore[arg-type]
+    tenant: Any = SimpleNamespace(slug=slug, settings=SimpleNamespace(mfa=settings))
+    return FactorPolicy(settings).is_pending(tenant, user, SimpleNamespace(aal=aal))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

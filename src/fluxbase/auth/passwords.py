@@ -75,9 +75,10 @@ class Passwords:
         except InvalidHashError:
             return True
 
-    def check(self, password: str, email: str | None = None) -> list[str]:
-        """Why a new password is refused: ``length``, ``characters``, ``common``. Empty: it may be used."""
-        settings, text = self._settings, normalise(password)
+    @staticmethod
+    def check(settings: Auth, password: str, email: str | None = None) -> list[str]:
+        """Why a tenant's rules refuse a new password: ``length``, ``characters``, ``common``. Empty: it may be used."""
+        text = normalise(password)
         reasons: list[str] = []
         if not settings.password_min_length <= len(text) <= settings.password_max_length:
             reasons.append("length")

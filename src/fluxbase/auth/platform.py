@@ -84,7 +84,7 @@ class Platform:
         address = checked_email(email)
         if await self.has_admin():
             raise Forbidden("Set-up is over.", code="setup_completed")
-        self._accounts.require_strength(password, address)
+        self._accounts.require_strength(self.home, password, address)
         async with self._main("use the set-up token") as tx:
             if await store.count_admins(tx, HOME) or not await store.use_setup_token(tx, _digest(token)):
                 raise Unauthenticated("This set-up token is not valid.", code="invalid_setup_token")
@@ -206,7 +206,7 @@ class Platform:
     async def accept(self, token: str, password: str, name: str, device: Device) -> IssuedSession | SecondFactorRequired:
         """Make the account; once. Raises NotFound, AuthError."""
         row = await self.invitation(token)
-        self._accounts.require_strength(password, row["email"])
+        self._accounts.require_strength(self.home, password, row["email"])
         async with self._main("accept an invitation") as tx:
             row = await store.use_invitation(tx, _digest(token))
             if row is None:

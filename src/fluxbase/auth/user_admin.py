@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fluxbase.auth import session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
 from fluxbase.auth.passwords import is_hash
+from fluxbase.auth.sessions import longest_token_seconds
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import User
-    from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
 
@@ -55,13 +55,12 @@ class UserAdmin:
     """The use cases of whoever administers a tenant."""
 
     def __init__(
-        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, settings: Auth, record: AuditRecorder, *,
+        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, record: AuditRecorder, *,
         prefix_of: Callable[[Tenant], str],
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._passwords = passwords
         self._sessions = sessions
-        self._settings = settings
         self._record = record
         self._prefix_of = prefix_of
 
@@ -79,7 +78,7 @@ class UserAdmin:
         """A user, confirmed or not. Raises AuthError: ``validation_failed``, ``weak_password``, ``email_exists``."""
         if not new.email:
             raise AuthError("Cannot create a user without an email address", code="validation_failed")
-        values = await self._values(new, new.email)
+        values = await self._values(tenant, new, new.email)
         email: str = values["email"]
         if new.id is not None:
             values["id"] = _checked_id(new.id)
@@ -95,7 +94,7 @@ class UserAdmin:
 
     async def update(self, tenant: Tenant, user: str, change: UserChange, *, actor: str) -> User:
         """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``."""
-        values = await self._values(change, change.email)
+        values = await self._values(tenant, change, change.email)
         async with self._transactions(tenant, reason="change a user") as tx:
             known = await self._known(tx, tenant, user, is_locking=True)
             ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
@@ -120,7 +119,7 @@ class UserAdmin:
         async with self._transactions(tenant, reason="delete a user") as tx:
             known = await self._known(tx, tenant, user, is_locking=True)
             await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
-            await self._deny(tx, tenant, known.id, "deleted", self._settings.access_token_seconds + self._settings.leeway_seconds)
+            await self._deny(tx, tenant, known.id, "deleted", longest_token_seconds(tenant))
             await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
             await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
 
@@ -132,12 +131,12 @@ class UserAdmin:
             await self._note(tx, "auth.user.signed_out", actor, known.id, {"sessions": ended})
             return ended
 
-    async def _values(self, change: UserChange, email: str | None) -> dict[str, Any]:
+    async def _values(self, tenant: Tenant, change: UserChange, email: str | None) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if email:
             values["email"] = checked_email(email)
         if change.password is not None:
-            reasons = self._passwords.check(change.password, email)
+            reasons = self._passwords.check(tenant.settings.auth, change.password, email)
             if reasons:
                 raise AuthError("This password cannot be used.", code="weak_password", details={"reasons": reasons})
             values["encrypted_password"] = await self._passwords.hash(change.password)

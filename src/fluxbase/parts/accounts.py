@@ -39,15 +39,12 @@ class AccountParts:
 
 def account_parts(program: Program) -> AccountParts:
     """Built once a worker. Other areas set ``gate.factors``, ``gate.hooks``, ``accounts.mails``, ``accounts.check_nonce``."""
-    settings = program.config.auth
-    passwords = Passwords(settings)
+    passwords = Passwords(program.config.auth)
     minter = TokenMinter(program.rings, program.rules)
-    sessions = Sessions(
-        program.account_sessions, minter, settings, record, program.limits, derive=program.master.derive, prefix_of=deny_prefix
-    )
-    gate = SignInGate(sessions, settings)
-    accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record, program.limits)
-    users = UserAdmin(program.account_sessions, passwords, sessions, settings, record, prefix_of=deny_prefix)
+    sessions = Sessions(program.account_sessions, minter, record, program.limits, derive=program.master.derive, prefix_of=deny_prefix)
+    gate = SignInGate(sessions)
+    accounts = Accounts(program.account_sessions, passwords, sessions, gate, record, program.limits)
+    users = UserAdmin(program.account_sessions, passwords, sessions, record, prefix_of=deny_prefix)
     return AccountParts(passwords, sessions, gate, accounts, users)
 
 

@@ -25,7 +25,6 @@ def register_areas(program: Program, control: ControlPlane) -> None:
     TenantRoutes(program.tenants, program.platform.tenants_of).register(control)
     CsrfRoute(session_cookies(program)).register(control)
     gotrue = register_accounts(program, control)
-    gotrue.external["passkeys"] = program.config.passkeys.enabled
     register_factors(program, control)
     register_providers(program, control, gotrue)
     register_account_mails(program, control, gotrue)

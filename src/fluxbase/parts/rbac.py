@@ -22,5 +22,4 @@ def register_rbac(program: Program, control: ControlPlane) -> None:
     tenant_of = program.registry.get
     RoleRoutes(Roles(program.sessions, tenant_of, record)).register(control)
     KeyRoutes(program.api_keys).register(control)
-    most = program.config.rbac.organisations_per_user
-    OrganisationRoutes(Organisations(program.sessions, tenant_of, record, most_made=most)).register(control)
+    OrganisationRoutes(Organisations(program.sessions, tenant_of, record)).register(control)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from fluxbase.config.model import Config
 from fluxbase.kernel.errors import NotFound
 from fluxbase.kernel.ids import DatabaseName, TenantId
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 HOLD_SECONDS = 1.0
 MISS_SECONDS = 1.0
 MOST_ENTRIES = 20_000
+DEFAULTS = Config()
 MAX_NAME_LENGTH = 253
 Key = Literal["id", "slug", "locator", "host"]
 Isolation = Literal["database", "schema", "row"]
@@ -36,6 +38,8 @@ class Tenant:
     locator: str = ""
     is_default: bool = False
     isolation: Isolation = "database"
+    settings: Config = field(default=DEFAULTS, compare=False, repr=False)
+    """In force for this tenant (``tenancy/settings.py``); of one that no look-up gave out, the built-in defaults."""
 
     @property
     def is_shared(self) -> bool:
@@ -105,8 +109,17 @@ class TenantRegistry:
         return tenant
 
     def keep(self, tenant: Tenant) -> None:
-        """Hold a tenant that is in no register: the platform administrators' own."""
+        """Hold a tenant that is in no register (the platform administrators' own), or one whose settings were read again."""
         self._by_id[tenant.id] = tenant
+        if tenant.id == self.default.id:
+            self.default = tenant
+        for name, (until, found) in list(self._found.items()):
+            if found is not None and found.id == tenant.id:
+                self._found[name] = (until, tenant)
+
+    def known(self, tenant_id: TenantId) -> Tenant | None:
+        """The tenant of an id when a look-up gave it out before."""
+        return self._by_id.get(tenant_id)
 
     def forget(self) -> None:
         """Look everything up again: this process changed a tenant."""

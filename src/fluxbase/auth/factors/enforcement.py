@@ -20,15 +20,16 @@ _STRICTNESS = ("policies", "enrolled", "required")
 
 
 class FactorPolicy:
-    """The settings, asked for one user."""
+    """The instance's settings and the tenant's, asked for one user: a tenant can be stricter, never laxer."""
 
     def __init__(self, settings: Mfa) -> None:
         self._settings = settings
 
     def mode(self, tenant: Tenant, user: User) -> str:
         """``policies``, ``enrolled`` or ``required``."""
-        modes = [self._settings.enforcement, self._settings.tenant_enforcement.get(tenant.slug, "policies")]
-        if user.role in self._settings.required_roles:
+        own = tenant.settings.mfa
+        modes = [own.enforcement, self._settings.enforcement, self._settings.tenant_enforcement.get(tenant.slug, "policies")]
+        if user.role in own.required_roles or user.role in self._settings.required_roles:
             modes.append("required")
         return max(modes, key=_STRICTNESS.index)
 

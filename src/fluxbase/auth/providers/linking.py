@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemTx
     from fluxbase.auth.providers.profiles import ProvenIdentity
     from fluxbase.auth.users import User
-    from fluxbase.config.auth import Auth
-    from fluxbase.config.oauth import OAuth
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
 
@@ -37,9 +35,7 @@ if TYPE_CHECKING:
 class Linking:
     """Resolves identities to users in the caller's transaction."""
 
-    def __init__(self, settings: OAuth, auth: Auth, record: AuditRecorder) -> None:
-        self._settings = settings
-        self._auth = auth
+    def __init__(self, record: AuditRecorder) -> None:
         self._record = record
 
     async def user_for(self, tx: SystemTx, tenant: Tenant, proven: ProvenIdentity) -> tuple[User, str, bool]:
@@ -49,11 +45,11 @@ class Linking:
         if owner is not None:
             await store.note_identity(tx, tenant.id, owner[0], proven.data)
             return await self._read(tx, tenant, owner[1]), owner[0], False
-        email = proven.email if proven.is_email_verified else None
+        email, is_asked = proven.email if proven.is_email_verified else None, tenant.settings.auth.require_email_verification
         holder = None if email is None else await user_store.select_user_by_email(tx, tenant.id, email)
         if holder is None:
             user_id, is_new = await self._create(tx, tenant, proven, email), True
-        elif self._settings.auto_link and may_link(holder, proven, is_confirmation_asked=self._auth.require_email_verification):
+        elif tenant.settings.oauth.auto_link and may_link(holder, proven, is_confirmation_asked=is_asked):
             user_id, is_new = holder.id, False
         else:
             raise AuthError(
@@ -77,7 +73,7 @@ class Linking:
         return user, identity
 
     async def _create(self, tx: SystemTx, tenant: Tenant, proven: ProvenIdentity, email: str | None) -> UserId:
-        if not self._auth.signup_enabled:
+        if not tenant.settings.auth.signup_enabled:
             raise AuthError("Signups not allowed for this instance", code="signup_disabled")
         values = {"email": email, "is_confirmed": email is not None, "user_metadata": _metadata(proven)}
         user_id = await user_store.insert_user(tx, tenant.id, values)
