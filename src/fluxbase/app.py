@@ -31,7 +31,7 @@ from fluxbase.db.connection import ConnectionBroken
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
-from fluxbase.parts.limits import blocklist, rate_limiter, validated_rules, watch_blocklist
+from fluxbase.parts.limits import blocklist, forget_answers, ledger, rate_limiter, validated_rules, watch_blocklist
 from fluxbase.parts.settings import SettingsWatch, tenant_settings
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, set_locator
@@ -120,13 +120,14 @@ class Program(Worker):
         super().__init__(config)
         self.master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         self.target = target_of(config, self.master)
-        self.sessions = SystemSessions(self._system_conninfo)
-        self._catalogues = SystemSessions(self._system_conninfo)
+        self.sessions = SystemSessions(self.system_conninfo)
+        self._catalogues = SystemSessions(self.system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
         self.limits = rate_limiter(self)
         self.kept_out = blocklist(self)
+        self.ledger = ledger(self)
         self.refusals = Refusals(self.sessions, lambda number: self.metrics.note("audit_dropped", number))
-        self.account_sessions = SystemSessions(self._system_conninfo, size=config.database.pool_size)
+        self.account_sessions = SystemSessions(self.system_conninfo, size=config.database.pool_size)
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(self._load_ring)
@@ -141,7 +142,7 @@ class Program(Worker):
         self._epochs: dict[TenantId, str] = {}
         self.settings_watch = SettingsWatch(self)
 
-    def _system_conninfo(self, tenant: Any) -> str:
+    def system_conninfo(self, tenant: Any) -> str:
         """Of ``fluxbase_system`` in a tenant's database; ``MAIN`` is the one that holds the register."""
         if tenant is MAIN:
             return self.target.login_conninfo(SYSTEM_LOGIN)
@@ -384,6 +385,7 @@ class Program(Worker):
             granted=self.grants.apply,
             used=self.api_keys.used,
             platform=self.platform,
+            ledger=self.ledger,
             cookies=session_cookies(self),
         )
         return build(parts, without)
@@ -414,6 +416,7 @@ class Program(Worker):
             self.settings_watch.run(),
             self._record_refusals(),
             forget_expired(self),
+            forget_answers(self),
             self.mail.run(),
         )
 
@@ -427,6 +430,7 @@ class Program(Worker):
 
         await super().close()
         await self._catalogues.close()
+        await self.ledger.close()
         await close_areas(self)
 
     def tenants_in_use(self) -> list[TenantId]:

@@ -181,6 +181,14 @@ def check_authorise(server: Server, off: dict[str, str]) -> None:
     assert server.request("GET", "/api/v1/admin/status", key="service", headers=off).status_code == 200
 
 
+def check_idempotency(server: Server, off: dict[str, str]) -> None:
+    """The second request with a key is the first one's replay."""
+    headers = {**off, "idempotency-key": f"{time.monotonic_ns()}"}
+    answers = [server.post("/rest/v1/rpc/count_probe", key="service", json={}, headers=headers).text for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert answers[0].isdigit()
+
+
 def check_cookie_session(server: Server, off: dict[str, str]) -> None:
     """A sign-in that asks for cookies gets them, and no token in the body."""
     own_address = httpx.HTTPTransport(local_address=f"127.9.9.{1 + len(off)}")  # limits count by it
@@ -224,6 +232,7 @@ CHECKS: dict[str, Check] = {
     "CsrfToken": check_csrf_token,
     "Authorise": check_authorise,
     "PrincipalLimit": check_principal_limit,
+    "Idempotency": check_idempotency,
     "CookieSession": check_cookie_session,
 }
 
@@ -232,6 +241,8 @@ CHECKS: dict[str, Check] = {
 def probed(twin: Server) -> Server:
     """The twin server with one table only the service role can read."""
     twin.sql("create table if not exists deadline_probe (id int primary key); insert into deadline_probe values (1) on conflict do nothing")
+    twin.sql("create sequence if not exists probe_count; grant usage on sequence probe_count to service_role")
+    twin.sql("create or replace function count_probe() returns bigint language sql volatile as $$ select nextval('probe_count') $$")
     return twin
 
 

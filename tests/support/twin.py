@@ -37,7 +37,7 @@ from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
-from fluxbase.web.middleware import authorise
+from fluxbase.web.middleware import authorise, idempotency
 from tests.support import mailed_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
@@ -213,6 +213,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
     **mailed_twins.LIFTED,
+    "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
     "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),

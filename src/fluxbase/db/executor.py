@@ -35,6 +35,7 @@ _BEGIN: Batch = (("begin", ()),)
 _COMMIT: Batch = (("commit", ()),)
 _CHECK_NOW: Batch = (("set constraints all immediate", ()),)
 """Before a rollback that was asked for: a deferred constraint fails as it would at COMMIT."""
+_CARRY_OUT = "select fluxbase.carry_out($1::uuid)"
 _ROLLBACK: Batch = (("rollback", ()),)
 
 Row = tuple[bytes | None, ...]
@@ -205,6 +206,8 @@ class Executor:
             batch.extend(connection.preamble())
         first = len(batch)
         batch.extend(self._session_settings.opening(connection, principal, settings, mode, max(1, int(remaining * 1000)), expected_epoch))
+        if settings.claim is not None and mode is Mode.WRITE:
+            batch.append((_CARRY_OUT, (settings.claim.encode(),)))
         self._pools.watch()
         return first
 

@@ -76,6 +76,8 @@ class RequestSettings:
     """Further settings (``app.settings.*``), names from the configuration only."""
     timeout_ms: int | None = None
     """``statement_timeout`` of the function that is called, instead of the role's; 0: none."""
+    claim: str | None = None
+    """The attempt under an Idempotency-Key that this transaction carries out."""
     isolation: str = ""
     """Isolation level of the function that is called; empty: as the role has it."""
 

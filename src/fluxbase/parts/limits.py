@@ -11,6 +11,7 @@ from fluxbase.db.provision import SYSTEM_LOGIN
 from fluxbase.db.session import SystemSessions
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.limits.blocklist import Blocklist
+from fluxbase.limits.idempotency import Ledger
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.limits.store import PostgresStore
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from fluxbase.config import Config
     from fluxbase.limits.ports import RateStore
     from fluxbase.web.routing import Route
+
+
+FORGETTING_SECONDS = 3600.0
 
 
 def rate_limiter(program: Program) -> RateLimiter:
@@ -30,6 +34,22 @@ def blocklist(program: Program) -> Blocklist:
     """Who is kept out; proxies of ours are never blocked by themselves."""
     config = program.config
     return Blocklist(config.limits, program.limits, program.sessions, config.server.trusted_proxies)
+
+
+def ledger(program: Program) -> Ledger:
+    """What was answered under which Idempotency-Key. A claim outlives every request: it is taken over only when nobody can be at it."""
+    config = program.config
+    sessions = SystemSessions(program.system_conninfo, size=config.database.pool_size)
+    return Ledger(sessions, program.master, lease_seconds=2 * config.server.request_timeout_seconds)
+
+
+async def forget_answers(program: Program) -> None:
+    """Delete answers that are a day old, once an hour, for ever."""
+    while True:
+        await asyncio.sleep(FORGETTING_SECONDS)
+        for tenant_id in program.tenants_in_use():
+            with contextlib.suppress(FluxbaseError):
+                await program.ledger.forget_expired(tenant_id)
 
 
 async def watch_blocklist(program: Program) -> None:

@@ -68,6 +68,8 @@ class RequestContext:
     """Our session cookies, as sent: unverified."""
     is_by_cookie: bool = False
     """Whether the principal was proven by the cookie."""
+    idempotency_claim: str | None = None
+    """The attempt that the data plane's transaction carries out (docs/decisions/0062)."""
     status: int = 0
     bytes_sent: int = 0
     has_started: bool = False

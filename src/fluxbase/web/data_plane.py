@@ -29,7 +29,10 @@ def settings_of(method: str, path: str, context: RequestContext, hidden_headers:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in context.headers.items() if name not in hidden_headers}
     cookie = context.headers.get(b"cookie")
     cookies_json = "{}" if cookie is None else orjson.dumps(parse_cookies(cookie.decode("latin-1"))).decode()
-    return RequestSettings(method=method, path=path, headers_json=orjson.dumps(headers).decode(), cookies_json=cookies_json, search_path="")
+    return RequestSettings(
+        method=method, path=path, headers_json=orjson.dumps(headers).decode(), cookies_json=cookies_json, search_path="",
+        claim=context.idempotency_claim,
+    )  # fmt: skip
 
 
 def parse_cookies(text: str) -> dict[str, str]:

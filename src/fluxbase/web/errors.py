@@ -105,6 +105,7 @@ _NATIVE_CODE_OF_CODE = {
     "batch_too_large": "VALIDATION_FAILED",
     "nul_in_json": "INVALID_FORMAT",
     "service_role_required": "INSUFFICIENT_PERMISSIONS",
+    "idempotency_key_too_long": "IDEMPOTENCY_KEY_TOO_LONG",
 }
 """What a code of ours is called on this wire, where the family's name says too little."""
 

@@ -22,6 +22,7 @@ from fluxbase.web.middleware.cookie_session import CookieSession
 from fluxbase.web.middleware.cors import Cors
 from fluxbase.web.middleware.cross_origin import CrossOrigin, CsrfToken
 from fluxbase.web.middleware.error_boundary import ErrorBoundary, Errors
+from fluxbase.web.middleware.idempotency import Idempotency
 from fluxbase.web.middleware.normalise import Normalise
 from fluxbase.web.middleware.rate_limits import AddressLimit, PrincipalLimit
 from fluxbase.web.middleware.request_id import RequestId
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from fluxbase.config import Config
     from fluxbase.kernel.principal import Principal
     from fluxbase.limits.blocklist import Blocklist as KeptOut
+    from fluxbase.limits.idempotency import Ledger
     from fluxbase.limits.limiter import RateLimiter
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -67,6 +69,8 @@ class Parts:
     """The caller with what he holds in his claims."""
     used: Callable[[Principal, str], None] = lambda _principal, _address: None
     """Told of each use of an issued key."""
+    ledger: Ledger | None = None
+    """What was answered to requests with an Idempotency-Key; None: the header is not read."""
     platform: PlatformEntry | None = None
     """What a platform administrator's token is good for."""
 
@@ -98,6 +102,7 @@ def lines(parts: Parts) -> list[tuple[str, Callable[[App], App]]]:
         ("CsrfToken", lambda app: CsrfToken(app, parts.cookies)),
         ("Authorise", lambda app: Authorise(app, parts.registry, parts.standing, parts.used)),
         ("PrincipalLimit", lambda app: PrincipalLimit(app, parts.limiter, parts.config.limits)),
+        ("Idempotency", lambda app: Idempotency(app, parts.ledger, parts.standing)),
         ("CookieSession", lambda app: CookieSession(app, parts.cookies)),
     ]
 

@@ -22,7 +22,7 @@ EXPOSED_HEADERS = (
     b"Content-Range, Content-Location, Content-Length, ETag, Link, X-Total-Count, X-Request-ID, RateLimit, RateLimit-Policy, "
     b"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, Location, Tus-Resumable, Tus-Version, Tus-Extension, "
     b"Tus-Max-Size, Upload-Offset, Upload-Length, Upload-Metadata, X-Supabase-Api-Version, "
-    b"Preference-Applied, Content-Profile, X-Affected-Count"
+    b"Preference-Applied, Content-Profile, X-Affected-Count, Idempotency-Replayed"
 )
 METHODS = b"GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD"
 
