@@ -87,6 +87,8 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
+        Permission("tenants:settings:read", OWNERS, "What the tenant has otherwise than the instance; never a secret's value."),
+        Permission("tenants:settings:write", OWNERS, "Change it, as far as the instance lets its tenants decide."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
         Permission("tenants:tenants:create", INSTANCE, "Make a tenant."),
         Permission("tenants:tenants:update", INSTANCE, "Rename, migrate, repair, freeze, recover a tenant."),
@@ -144,7 +146,7 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
         raise Forbidden("A platform administrator is required.", code="platform_required")
     if access is Access.SERVICE and not (administers(principal) or (permission and covers(principal.permissions, permission.name))):
         raise Forbidden("An administrator of the tenant is required.", code="service_role_required")
-    if access is Access.INSTANCE and not _administers_all(principal, instance):
+    if access is Access.INSTANCE and not administers_all(principal, instance):
         raise Forbidden("Only the instance's own administrators may do this.", code="instance_required")
 
 
@@ -166,7 +168,8 @@ def administers(principal: Principal) -> bool:
     return principal.role in (SERVICE_ROLE, TENANT_SERVICE)
 
 
-def _administers_all(principal: Principal, instance: TenantId) -> bool:
+def administers_all(principal: Principal, instance: TenantId) -> bool:
+    """Whether the caller administers every tenant: a platform administrator of the instance, or the default tenant's service key."""
     if principal.platform_role is not None:
         return principal.platform_role == "instance_admin"
     return principal.role == SERVICE_ROLE and principal.tenant == instance

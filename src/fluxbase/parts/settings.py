@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fluxbase.app import Program
     from fluxbase.kernel.ids import TenantId
     from fluxbase.tenancy.registry import Tenant
+    from fluxbase.web.control import ControlPlane
 
 CHANNEL = "fluxbase_settings"
 
@@ -29,6 +30,13 @@ def tenant_settings(program: Program) -> TenantSettings:
         program.rings.forget(tenant.id)
 
     return TenantSettings(program.config, program.sessions, MAIN, program.master, record, program.keys.secret_mark, adopt)
+
+
+def register_settings(program: Program, control: ControlPlane) -> None:
+    """Their routes."""
+    from fluxbase.web.native.tenant_settings import TenantSettingsRoutes
+
+    TenantSettingsRoutes(program.tenant_settings, program.registry).register(control)
 
 
 class SettingsWatch:

@@ -8,6 +8,7 @@ requests with 503: to go on without it would open what its administrators closed
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -76,15 +77,17 @@ class TenantSettings:
     def _merged(self, tenant: Tenant, stored: list[StoredSetting]) -> Config:
         try:
             return tenant_config(self._config, tenant.slug, self._opened(tenant, stored))
-        except (ConfigError, MasterKeyError) as error:
-            structlog.get_logger("fluxbase.tenancy").error("tenant_settings_unreadable", tenant=tenant.id, error=str(error))
-            raise Unavailable("The settings of this tenant cannot be read.", code="settings_unreadable") from error
+        except ConfigError as error:
+            raise _unreadable(tenant, error) from error
 
     def _opened(self, tenant: Tenant, stored: list[StoredSetting]) -> dict[str, Any]:
-        return {
-            row.key: row.value if row.sealed is None else orjson.loads(self._sealer.open(row.sealed, _place(tenant.id, row.key)))
-            for row in stored
-        }
+        try:
+            return {
+                row.key: row.value if row.sealed is None else orjson.loads(self._sealer.open(row.sealed, _place(tenant.id, row.key)))
+                for row in stored
+            }
+        except MasterKeyError as error:
+            raise _unreadable(tenant, error) from error
 
     async def listed(self, tenant: Tenant, decider: Decider) -> list[dict[str, Any]]:
         """Every key a tenant can have otherwise: value (never a secret's), where it comes from, whether the caller may change it."""
@@ -106,8 +109,9 @@ class TenantSettings:
             self._check_key(key, decider)
         async with self._sessions(tenant, reason="change the settings of a tenant") as tx:
             await store.lock(tx, tenant.id)
-            before = self._opened(tenant, await store.select_settings(tx, tenant.id))
-            after = {key: value for key, value in {**before, **changes}.items() if value is not None}
+            rows = await store.select_settings(tx, tenant.id)
+            kept = self._opened(tenant, [row for row in rows if row.key not in changes])
+            after = {key: value for key, value in {**kept, **changes}.items() if value is not None}
             try:
                 merged = tenant_config(self._config, tenant.slug, after)
             except ConfigError as error:
@@ -115,7 +119,7 @@ class TenantSettings:
             for key, value in changes.items():
                 await self._write(tx, tenant, key, value, actor)
             if JWT_SECRET in changes:
-                await self._move_secret(tx, tenant, before.get(JWT_SECRET), merged)
+                await self._move_secret(tx, tenant, rows, merged)
             await self._record(
                 tx,
                 action="tenant.settings.changed",
@@ -138,8 +142,11 @@ class TenantSettings:
         else:
             await store.put_setting(tx, tenant.id, key, value=value, actor=actor)
 
-    async def _move_secret(self, tx: Any, tenant: Tenant, old: str | None, merged: Config) -> None:
+    async def _move_secret(self, tx: Any, tenant: Tenant, rows: list[StoredSetting], merged: Config) -> None:
         """What the old secret signed is refused from the commit on; what the new one signed is not."""
+        old: str | None = None
+        with contextlib.suppress(Unavailable):  # one that does not open has never verified anything
+            old = self._opened(tenant, [row for row in rows if row.key == JWT_SECRET]).get(JWT_SECRET)
         previous = old if old is not None else _revealed(tenant_config(self._config, tenant.slug))
         if previous:
             await store.deny(tx, self._mark_of(tenant.id, previous), "jwt_secret changed")
@@ -156,10 +163,16 @@ class TenantSettings:
             raise Forbidden(f"{key} is for the administrators of the instance to decide.", code="setting_locked")
 
 
+def _unreadable(tenant: Tenant, error: Exception) -> Unavailable:
+    structlog.get_logger("fluxbase.tenancy").error("tenant_settings_unreadable", tenant=tenant.id, error=str(error))
+    return Unavailable("The settings of this tenant cannot be read.", code="settings_unreadable")
+
+
 def check_value(key: str, value: Any) -> Any:
     """A value as JSON sent it, neither too large nor of the wrong kind. Raises InvalidInput with the key and never the value."""
-    if value is not None and len(orjson.dumps(value)) > MOST_VALUE_BYTES:
-        raise InvalidInput(f"{key[:100]}: at most {MOST_VALUE_BYTES} bytes.", code="bad_setting")
+    written = orjson.dumps(value)
+    if len(written) > MOST_VALUE_BYTES or b"\\u0000" in written:
+        raise InvalidInput(f"{key[:100]}: at most {MOST_VALUE_BYTES} bytes, and no character U+0000.", code="bad_setting")
     if value is not None and key in DECIDERS and is_secret(key) and not isinstance(value, str):
         raise InvalidInput(f"{key}: a secret is text.", code="bad_setting")
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, platform, providers, rbac, tenants
+from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, platform, providers, rbac, settings, tenants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +21,7 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     **providers.CALLS,
     **platform.CALLS,
     **rbac.CALLS,
+    **settings.CALLS,
     **tenants.CALLS,
 }
 """Name of a route → how it is called, at least one call for each of its methods (HEAD and OPTIONS follow by themselves)."""
