@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import signal
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.audit.refusals import Refusal
 from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.observe.log import access_fields
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
     from fluxbase.observe.metrics import Metrics
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.context import App, RequestContext
+
+
+COLLECT_AFTER_OBJECTS = 20_000
+"""A few megabytes at most."""
 
 
 class Worker(ABC):
@@ -75,6 +82,7 @@ class Worker(ABC):
         self.build_data_plane()
         await self.snapshots.get(self.registry.default.id)
         self._app = self.pipeline()
+        _collect_rarely()
         folder = metrics_folder(self.config.data_dir)
         self._tasks = [asyncio.create_task(self._write_metrics(folder)), asyncio.create_task(self.listen())]
 
@@ -147,9 +155,6 @@ class AccessSink:
 
     def finished(self, method: str, context: RequestContext, duration_seconds: float) -> None:
         """Called once a request."""
-        from fluxbase.audit.refusals import Refusal
-        from fluxbase.observe.log import access_fields
-
         self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
         if self._refusals is not None and context.error_code is not None and (context.status in REFUSED or context.error_code in OFF):
             resource = context.route.name if context.route else "unmatched"
@@ -165,6 +170,14 @@ class AccessSink:
             if context.error_code is not None:
                 fields["error"] = context.error_code
             self._lines.write(fields)
+
+
+def _collect_rarely() -> None:
+    """What a worker has built lives as long as it does: collections leave it out. A request leaves no cycles behind, so with the usual
+    700 objects (a dozen requests under way) they would only visit what is in use: nearly a tenth of the CPU of a small request."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 50)
 
 
 def _end_with_parent() -> None:

@@ -10,7 +10,9 @@ import pyotp
 import pytest
 
 from fluxbase.auth.factors.enforcement import FactorPolicy
+from fluxbase.auth.platform import HOME
 from fluxbase.config.factors import Mfa
+from fluxbase.kernel.ids import TenantId
 from tests.support.accounts import sign_up
 from tests.support.second_factor import ROOT, claims, guarded
 from tests.support.server import Server, start_server
@@ -19,8 +21,8 @@ from tests.support.server import Server, start_server
 def pending(settings: Mfa, *, has_factor: bool, role: str = "authenticated", slug: str = "acme", aal: str = "aal1") -> bool:
     """Whether such a session owes a factor."""
     user: Any = SimpleNamespace(role=role, has_second_factor=has_factor)
-    tenant: Any = SimpleNamespace(slug=slug, settings=SimpleNamespace(mfa=settings))
-    return FactorPolicy(settings).is_pending(tenant, user, SimpleNamespace(aal=aal))  # type: ignore[arg-type]
+    tenant: Any = SimpleNamespace(slug=slug, id=TenantId("t"), settings=SimpleNamespace(mfa=settings))
+    return FactorPolicy(settings, HOME).is_pending(tenant, user, SimpleNamespace(aal=aal))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

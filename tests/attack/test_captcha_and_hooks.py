@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +17,7 @@ import pytest
 
 from fluxbase.auth.captcha.proof_of_work import is_solved
 from tests.support.accounts import PASSWORD
+from tests.support.administrator import administrator, login
 from tests.support.second_factor import claims
 from tests.support.server import Server, start_server
 from tests.support.verification_server import VerificationServer, verification_server
@@ -52,12 +54,13 @@ def peer() -> Iterator[VerificationServer]:
 def hooked(peer: VerificationServer) -> Iterator[Server]:
     """Proof of work asked at sign-up; a function before sign-up, an HTTPS call before sign-in, a function for claims."""
     running = start_server(
+        is_twin=True,
         env={
             "FLUXBASE_CAPTCHA_ENABLED": "true", "FLUXBASE_CAPTCHA_ENDPOINTS": '["signup"]', "FLUXBASE_CAPTCHA_DIFFICULTY_BITS": "8",
             "FLUXBASE_HOOKS_BEFORE_SIGN_UP": "sql:hooks.before_sign_up", "FLUXBASE_HOOKS_TOKEN_ISSUE": "sql:hooks.token_issue",
             "FLUXBASE_HOOKS_BEFORE_SIGN_IN": peer.url, "FLUXBASE_HOOKS_AFTER_SIGN_IN": peer.url, "FLUXBASE_HOOKS_SECRET": SECRET,
             "FLUXBASE_HOOKS_TIMEOUT_SECONDS": "1", "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": '["127.0.0.1/32"]',
-        }
+        },
     )  # fmt: skip
     running.sql(HOOKS)
     yield running
@@ -78,10 +81,25 @@ def work(server: Server, flow: str = "signup") -> dict[str, str]:
     return {"challenge_id": asked["challenge_id"], "captcha_token": str(number)}
 
 
-def sign_up(server: Server, solution: dict[str, Any], email: str | None = None, path: str = "/api/v1/auth/signup") -> httpx.Response:
-    """Sign up with a captcha."""
+def sign_up(
+    server: Server, solution: dict[str, Any], email: str | None = None, path: str = "/api/v1/auth/signup", without: str = ""
+) -> httpx.Response:
+    """Sign up with a captcha; at a twin without one control."""
     address = email or f"{uuid.uuid4().hex}@example.test"
-    return server.post(path, json={"email": address, "password": PASSWORD, **solution})
+    headers = {"x-twin-without": without} if without else {}
+    return server.post(path, json={"email": address, "password": PASSWORD, **solution}, headers=headers)
+
+
+def unworked(server: Server, difficulty: int | None = None) -> dict[str, str]:
+    """A challenge of ours with a number that solves nothing; with ``difficulty`` its text is changed to ask for so much."""
+    challenge = server.post(CHECK, json={"endpoint": "signup"}).json()["challenge_id"]
+    if difficulty is not None:
+        body, _, tag = challenge.removeprefix("ch_").partition(".")
+        content = orjson.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        content[2] = difficulty
+        challenge = f"ch_{base64.urlsafe_b64encode(orjson.dumps(content)).rstrip(b'=').decode()}.{tag}"
+    lazy = next(each for each in range(1000) if not is_solved(challenge, str(each), 8))
+    return {"challenge_id": challenge, "captcha_token": str(lazy)}
 
 
 def test_both_wires_ask(hooked: Server) -> None:
@@ -114,6 +132,28 @@ def test_work_is_done_once_and_for_one_flow(hooked: Server) -> None:
         assert hooked.root_sql(f"select count(*) from auth.users where email = '{email}'") == [(0,)]
 
 
+def _used(server: Server) -> dict[str, str]:
+    found = work(server)
+    assert sign_up(server, found).status_code == 201
+    return found
+
+
+LAZY: dict[str, Callable[[Server], dict[str, str]]] = {
+    "captcha:asked": lambda _: {},
+    "captcha:once": _used,
+    "captcha:work": unworked,
+    "captcha:signature": lambda server: unworked(server, 0),
+}
+
+
+@pytest.mark.parametrize("control", [pytest.param(name, marks=pytest.mark.twin(name)) for name in LAZY])
+def test_twin_of_a_captcha_that_is_not_checked(hooked: Server, control: str) -> None:
+    """Without this check alone, who did no work for this sign-up has an account."""
+    solution = LAZY[control](hooked)
+    assert sign_up(hooked, solution).status_code == 400
+    assert sign_up(hooked, solution, without=control).status_code == 201
+
+
 PROVIDERS = ("hcaptcha", "recaptcha_v3", "turnstile")
 
 
@@ -121,12 +161,13 @@ PROVIDERS = ("hcaptcha", "recaptcha_v3", "turnstile")
 def provided(request: pytest.FixtureRequest, peer: VerificationServer) -> Iterator[Server]:
     """A server whose captcha is checked by the peer."""
     running = start_server(
+        is_twin=True,
         env={
             "FLUXBASE_CAPTCHA_ENABLED": "true", "FLUXBASE_CAPTCHA_PROVIDER": request.param, "FLUXBASE_CAPTCHA_SITE_KEY": "site",
             "FLUXBASE_CAPTCHA_SECRET_KEY": "provider-secret-of-the-tests", "FLUXBASE_CAPTCHA_VERIFY_URL": peer.url,
             "FLUXBASE_CAPTCHA_TIMEOUT_SECONDS": "1", "FLUXBASE_CAPTCHA_HOSTNAMES": '["app.example"]',
             "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": '["127.0.0.1/32"]',
-        }
+        },
     )  # fmt: skip
     running.env["provider"] = request.param
     yield running
@@ -158,6 +199,17 @@ def test_a_provider_is_asked_and_fails_closed(provided: Server, peer: Verificati
     peer.delay_seconds = 0.0
     login = provided.post("/api/v1/auth/signin", json={"email": "a@example.test", "password": PASSWORD})
     assert (login.status_code, login.json()["code"]) == (400, "CAPTCHA_REQUIRED")
+
+
+@pytest.mark.twin("captcha:answer", "captcha:closed")
+def test_twin_of_a_provider_that_is_not_listened_to(provided: Server, peer: VerificationServer) -> None:
+    """Without the look at its answer another page's solution is good; when its silence lets through, filling its quota switches it off."""
+    peer.answer = lambda _: {"success": True, "hostname": "evil.example", "score": 0.9, "action": "signup"}
+    assert sign_up(provided, {"captcha_token": "t"}).status_code == 400
+    assert sign_up(provided, {"captcha_token": "t"}, without="captcha:answer").status_code == 201
+    peer.status = 500
+    assert sign_up(provided, {"captcha_token": "t"}).status_code == 503
+    assert sign_up(provided, {"captcha_token": "t"}, without="captcha:closed").status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -211,3 +263,39 @@ def test_an_https_hook_is_signed_and_decides(hooked: Server, peer: VerificationS
     assert hooked.post("/api/v1/auth/signin", json=login).status_code == 500
     peer.delay_seconds = 0.0
     assert hooked.post("/api/v1/auth/signin", json=login).status_code == 200
+
+
+@pytest.mark.twin("hooks:asked", "hooks:closed")
+def test_twin_of_a_hook_that_is_not_asked(hooked: Server) -> None:
+    """Not asked, or its failure taken for a yes: the account that it refuses, or could not judge, is made."""
+    for name, control in (("refused", "hooks:asked"), ("raised", "hooks:asked"), ("broken", "hooks:closed")):
+        assert sign_up(hooked, work(hooked), f"{name}-{uuid.uuid4().hex}@example.test").status_code in {403, 500}
+        assert sign_up(hooked, work(hooked), f"{name}-{uuid.uuid4().hex}@example.test", without=control).status_code == 201
+
+
+@pytest.mark.twin("hooks:claims")
+def test_twin_that_believes_the_hook(hooked: Server) -> None:
+    """When the hook's claims come last, an application's function vouches for second factors that nobody showed."""
+    told = claims(sign_up(hooked, work(hooked), without="hooks:claims").json()["access_token"])
+    assert (told["aal"], told["plan"]) == ("aal2", "gold")
+
+
+@pytest.mark.twin("hooks:told", "hooks:signature")
+def test_twin_of_a_call_that_is_not_signed_or_says_too_much(hooked: Server, peer: VerificationServer) -> None:
+    """The check of the test above sees a signature that does not verify, and a hash that a hook is told."""
+    for control in ("hooks:told", "hooks:signature"):
+        peer.requests.clear()
+        sign_up(hooked, work(hooked), without=control)
+        headers, body = next(each for each in peer.requests if orjson.loads(each[1])["hook"] == "before_sign_in")
+        parts = dict(part.split("=") for part in headers["x-fluxbase-signature"].split(","))
+        is_signed = parts["v1"] == hmac.new(SECRET.encode(), f"{parts['t']}.".encode() + body, hashlib.sha256).hexdigest()
+        assert (is_signed, "encrypted_password" in body.decode()) == (control == "hooks:told", control == "hooks:told")
+
+
+def test_no_hook_stands_between_an_administrator_and_his_instance(hooked: Server, peer: VerificationServer) -> None:
+    """A hook that refuses every sign-in is not asked about platform administrators, nor told of them."""
+    made = administrator(hooked)
+    peer.answer = lambda _: {"decision": "reject", "message": "No."}
+    peer.requests.clear()
+    assert login(hooked, made.email).status_code == 200
+    assert peer.requests == []

@@ -22,7 +22,7 @@ class Instance:
     """A server with its first administrator, two tenants with a canary each, and an administrator of the first."""
 
     def __init__(self) -> None:
-        self.server = start_server()
+        self.server = start_server(is_twin=True)
         self.setup_token = re.findall(r"set-up token +(\S+)", self.server.log)[-1]
         answer = self.set_up(self.setup_token)
         assert answer.status_code == 201, answer.text
@@ -78,19 +78,22 @@ def test_set_up_happens_once(instance: Instance) -> None:
     assert (me["email"], me["role"], me["name"]) == ("root@example.com", "instance_admin", "Root")
 
 
+@pytest.mark.twin("platform:setup-token")
 def test_a_guessed_token_makes_nobody_and_two_hundred_at_once_make_one() -> None:
-    """Before set-up: a wrong token is 401; the right one redeemed in parallel gives one administrator."""
-    server = start_server()
+    """Before set-up: a wrong token is 401 (201 at the twin that takes any); the right one redeemed in parallel gives one administrator."""
+    server = start_server(is_twin=True)
     try:
         token = re.findall(r"set-up token +(\S+)", server.log)[-1]
 
-        def ask(number: int, secret: str = token) -> int:
+        def ask(number: int, secret: str = token, without: str = "") -> int:
             body = {"email": f"root{number}@example.com", "password": PASSWORD, "setup_token": secret}
-            return server.post(f"{ADMIN}/setup", key=None, json=body).status_code
+            return server.post(f"{ADMIN}/setup", key=None, json=body, headers={"x-twin-without": without}).status_code
 
         assert ask(0, "fb_st_guessed") == 401
+        assert ask(0, "fb_st_guessed", "platform:setup-token") == 201
+        server.root_sql("delete from auth.users where email = 'root0@example.com'")
         with ThreadPoolExecutor(20) as pool:
-            answers = list(pool.map(ask, range(1, 41)))
+            answers = list(pool.map(ask, range(1, 201)))
         assert answers.count(201) == 1
         assert set(answers) <= {201, 401, 403, 503}
         assert server.root_sql("select count(*) from auth.users where role = 'instance_admin'") == [(1,)]
@@ -221,6 +224,35 @@ def test_an_invitation_is_accepted_once_and_only_while_it_holds(instance: Instan
     ).json()
     assert server.request("DELETE", f"{ADMIN}/invitations/{foreign['id']}", **boss).status_code == 404
     assert "c@other.example" not in server.get(f"{ADMIN}/invitations", **boss).text
+
+
+@pytest.mark.twin("platform:invitation-once")
+def test_twin_of_an_invitation_that_is_not_used_up(instance: Instance) -> None:
+    """An administrator who was removed does not come back with his old invitation, but where accepting does not use it up."""
+    server, invited = instance.server, instance.invite("gone@acme.example", instance.acme)
+
+    def accept(without: str = "") -> int:
+        server.root_sql("delete from auth.users where email = 'gone@acme.example'")
+        path = f"/api/v1/invitations/{invited['token']}/accept"
+        return server.post(path, key=None, json={"password": PASSWORD}, headers={"x-twin-without": without}).status_code
+
+    assert [accept("platform:invitation-once"), accept("platform:invitation-once")] == [201, 201]
+    assert [accept(), accept()] == [201, 404]
+
+
+@pytest.mark.twin("platform:assignment", "platform:session")
+def test_twins_of_the_way_into_a_tenant(instance: Instance) -> None:
+    """Without the look at assignments a tenant's administrator reads his neighbour; without the look at the session a signed-out one goes on."""
+    server, boss = instance.server, instance.sign_in("boss@acme.example")["access_token"]
+
+    def read(tenant: TenantHandle, without: str = "") -> Any:
+        return server.get("/rest/v1/secret", key=boss, headers={"x-fb-tenant": tenant.id, "x-twin-without": without})
+
+    assert read(instance.other).status_code == 404
+    assert CANARY in read(instance.other, "platform:assignment").text
+    assert server.post(f"{ADMIN}/logout", key=boss).status_code == 200
+    assert read(instance.acme).status_code == 401
+    assert CANARY in read(instance.acme, "platform:session").text
 
 
 ACT = "/api/v1/auth/impersonate"

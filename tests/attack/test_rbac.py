@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.accounts import sign_up
 from tests.support.server import Server
 from tests.support.without import changed_function, replaced_by, without_trigger
 
@@ -232,6 +233,23 @@ def test_nobody_gives_more_than_he_holds(ruled: Server) -> None:
     assert ruled.request("PUT", f"{ADMIN}/roles/little", key=low, json={"permissions": []}).status_code == 403
     take(ruled, admin, "role-giver")
     assert ruled.request("PUT", f"{ADMIN}/roles/little", key=helper, json={"permissions": []}).status_code == 403
+
+
+@pytest.mark.parametrize("is_soft", [False, True])
+def test_who_is_deleted_holds_nothing_and_is_in_nothing(ruled: Server, *, is_soft: bool) -> None:
+    """Role, organisation and team forget a deleted user at once, softly deleted or for good; his token is refused."""
+    account = sign_up(ruled)
+    give(ruled, account.id, "ledger:entries:read")
+    org = ruled.post("/api/v1/orgs", key="service", json={"slug": f"o{account.id}", "owner_id": account.id}).json()["id"]
+    team = ruled.post(f"/api/v1/orgs/{org}/teams", key="service", json={"name": "all"}).json()["id"]
+    assert ruled.request("PUT", f"/api/v1/orgs/{org}/teams/{team}/members/{account.id}", key="service").status_code == 204
+    assert ruled.get(f"/api/v1/orgs/{org}/members", key="service").json()["members"][0]["user_id"] == account.id
+    gone = ruled.request("DELETE", f"/auth/v1/admin/users/{account.id}", key="service", json={"should_soft_delete": is_soft})
+    assert gone.status_code == 200, gone.text
+    assert ruled.get(f"{ADMIN}/users/{account.id}/roles", key="service").json() == {"roles": []}
+    assert ruled.get(f"/api/v1/orgs/{org}/members", key="service").json() == {"members": []}
+    assert ruled.root_sql(f"select count(*) from auth.team_members where user_id = '{account.id}'") == [(0,)]
+    assert ruled.get("/rest/v1/ledger", key=account.access).status_code == 401
 
 
 def test_another_tenants_roles_are_not_ours(ruled: Server) -> None:

@@ -7,15 +7,11 @@ and wants each of them here or in EQUIVALENT.
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import sys
-import textwrap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
+from tests.support.edited import edited
 from tests.support.server import Server
 from tests.support.tenant import TenantHandle, cluster_sql
 
@@ -118,6 +114,14 @@ SQL = {
 }
 EQUIVALENT = {
     (
+        "fluxbase/auth/factors/enforcement.py",
+        "tenant.id == self._home",
+    ): "which setting speaks, for administrators or for users: tests/attack/test_platform_factors.py",
+    (
+        "fluxbase/auth/hooks/service.py",
+        "tenant.id == self._home",
+    ): "administrators are no business of an application's hooks: tests/attack/test_captcha_and_hooks.py",
+    (
         "fluxbase/web/middleware/authenticate.py",
         "tenant.id == self._platform.home.id",
     ): "the administrators' own tenant, whose tokens no tenant under proof has: tests/attack/test_platform.py enters with them",
@@ -154,33 +158,14 @@ EQUIVALENT = {
 """Comparisons whose removal alone lets nobody in, and why."""
 
 
-@contextmanager
-def without_code(check: CodeCheck) -> Iterator[None]:
+def without_code(check: CodeCheck) -> AbstractContextManager[None]:
     """The running module has the check edited out."""
-    module = importlib.import_module(check.module)
-    owner: Any = module
-    *path, name = check.owner.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    original = inspect.getattr_static(owner, name)
-    function = inspect.unwrap(original)
-    source = textwrap.dedent(inspect.getsource(function))
-    assert source.count(check.text) >= 1, f"{check.text!r} is not in {check.owner} any more"
-    space = dict(vars(module))
-    exec(
-        compile("from __future__ import annotations\n" + source.replace(check.text, check.instead, 1), module.__file__ or "", "exec"), space
-    )
-    places = [
-        owner,
-        *(each for key, each in sys.modules.items() if key.startswith("fluxbase.") and not path and getattr(each, name, None) is original),
-    ]
-    for place in places:
-        setattr(place, name, space[name])
-    try:
-        yield
-    finally:
-        for place in places:
-            setattr(place, name, original)
+
+    def change(source: str) -> str:
+        assert check.text in source, f"{check.text!r} is not in {check.owner} any more"
+        return source.replace(check.text, check.instead, 1)
+
+    return edited(check.module, check.owner, change)
 
 
 def _rows_sql() -> str:

@@ -40,7 +40,7 @@ from fluxbase.outbound.addresses import AddressRule
 from fluxbase.tenancy import settings as tenant_settings
 from fluxbase.web.middleware import authorise, idempotency
 from fluxbase.web.native import tenant_settings as settings_routes
-from tests.support import mailed_twins
+from tests.support import gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -186,7 +186,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "data-plane:quoting": (sql, "quote_ident", _quotes_nothing),
     "auth:signature": (JwtKey, "verifies", lambda _: lambda _key, _token: True),
     "data-plane:errors": (errors, "translate", _tells_everything),
-    "saml:response": (assertion.SignedResponse, "is_valid", _answers(True)),
+    "saml:response": (assertion.saml2_response.OneLogin_Saml2_Response, "is_valid", _answers(True)),
     "saml:request": (assertion, "is_for_this_request", _answers(True)),
     "outbound:address": (AddressRule, "allows", lambda _: lambda _rule, _address: True),
     "factors:ticket": (attempts.Attempts, "by_ticket", _takes_the_users_id),
@@ -221,7 +221,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
+    **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
+    **platform_twins.LIFTED,
     "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "settings:place": (tenant_settings, "_place", lambda _: lambda _tenant, key: f"anywhere:{key}"),
     "settings:deciders": (tenant_settings, "may_decide", _answers(True)),

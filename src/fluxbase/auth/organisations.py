@@ -90,6 +90,14 @@ class Organisations:
             row, _ = await self._enter(tx, principal, organisation)
             return row
 
+    async def id_of(self, principal: Principal, slug: str) -> str:
+        """The id of a slug. Raises NotFound, also where :meth:`get` would."""
+        async with self._open(principal, "find an organisation") as tx:
+            row = await store.select_organisation_named(tx, principal.tenant, slug)
+        if row is None:
+            raise unknown()
+        return str((await self.get(principal, row["id"]))["id"])
+
     async def update(self, principal: Principal, organisation: str, name: str | None, metadata: Row | None) -> Row:
         """Name and metadata."""
         async with self._open(principal, "change an organisation") as tx:

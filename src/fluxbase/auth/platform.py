@@ -2,8 +2,9 @@
 
 Their accounts are users of :data:`HOME`, a tenant of their own that no header, host or slug names: passwords, sessions, refresh,
 locks and second factors are those of every account, but its tokens are signed with its own keys. A platform credential is
-looked up on each request (so its end, a ban and a lost assignment act at once), and enters a tenant's database only through a
-row minted there (DESIGN invariant 5). An instance administrator enters every tenant, a tenant's administrator those he is assigned to.
+looked up on each request (so its end, a ban, a lost assignment and a second factor that is owed act at once), and enters a tenant's
+database only through a row minted there (DESIGN invariant 5). An instance administrator enters every tenant, a tenant's
+administrator those he is assigned to.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fluxbase.auth import platform_store as store
 from fluxbase.auth.accounts import checked_email
 from fluxbase.auth.roles import actor_of
 from fluxbase.auth.user_admin import UserChange
-from fluxbase.kernel.errors import Forbidden, NotFound, Revoked, Unauthenticated
+from fluxbase.kernel.errors import Conflict, Forbidden, NotFound, Revoked, Unauthenticated
 from fluxbase.kernel.ids import ANON, SERVICE_ROLE, DatabaseName, TenantId
 from fluxbase.kernel.permissions import OUTSIDE
 from fluxbase.kernel.principal import CredentialKind, Principal
@@ -41,6 +42,11 @@ SETUP, INVITATION = "fb_st_", "fb_in_"
 INVITATION_HOURS = 72
 
 
+def at_home(principal: Principal) -> Principal:
+    """A platform administrator as the owner of his account, for the services of accounts."""
+    return replace(principal, tenant=HOME, session_id=principal.platform_session)
+
+
 def home_tenant(main: DatabaseName, locator: str) -> Tenant:
     """The administrators' own tenant, in the main database."""
     return Tenant(HOME, "", main, locator)
@@ -54,14 +60,16 @@ class Platform:
     """The use cases of platform administrators."""
 
     def __init__(
-        self, sessions: SystemSessions, registry: TenantRegistry, home: Tenant, accounts: Accounts, users: UserAdmin, record: AuditRecorder
-    ) -> None:
+        self, sessions: SystemSessions, registry: TenantRegistry, home: Tenant, accounts: Accounts, users: UserAdmin,
+        record: AuditRecorder, *, is_factor_required: bool = False,
+    ) -> None:  # fmt: skip
         self._sessions = sessions
         self._registry = registry
         self.home = home
         self._accounts = accounts
         self._users = users
         self._record = record
+        self._is_factor_required = is_factor_required
 
     # -- the first one ------------------------------------------------------------------------------------------------------
 
@@ -99,12 +107,25 @@ class Platform:
     async def sign_out(self, principal: Principal) -> None:
         """End the session; its tokens are refused on their next request."""
         if principal.platform_session is not None:
-            at_home = replace(principal, tenant=HOME, session_id=principal.platform_session)
-            await self._accounts.sign_out(self.home, at_home, "local")
+            await self._accounts.sign_out(self.home, at_home(principal), "local")
 
     async def me(self, principal: Principal) -> User:
         """The caller's account."""
         return await self._users.get(self.home, principal.user_id or "")
+
+    def owes_factor(self, aal: str, *, has_factor: bool) -> bool:
+        """Whether a session of this level must show a second factor, or set one up, before it opens anything."""
+        return aal == "aal1" and (has_factor or self._is_factor_required)
+
+    async def close_account(self, principal: Principal, password: str) -> None:
+        """Delete the caller's own account, with its password. Raises AuthError, Conflict for the last one who administers the instance."""
+        user = await self.me(principal)
+        await self._accounts.require_password(self.home, user, password)
+        async with self._main("close an administrator's account") as tx:
+            if user.role == INSTANCE_ADMIN and await store.count_admins(tx, HOME) < 2:
+                raise Conflict("The instance would be left without an administrator.", code="last_administrator")
+            await store.unassign_all(tx, user.id)
+            await self._users.remove(tx, self.home, user.id, actor=actor_of(principal))
 
     async def _make(self, email: str, password: str, name: str, role: str, actor: str) -> str:
         change = UserChange(email=email, password=password, is_confirmed=True, user_metadata={"name": name}, role=role)
@@ -118,16 +139,17 @@ class Platform:
             raise Unauthenticated("This credential is not one of an administrator.", code="invalid_key")
         async with self._main("look an administrator up") as tx:
             found = await store.select_standing(tx, HOME, principal.user_id, principal.session_id, None if named is None else named.id)
-        if found is None or found[0] not in ROLES:
+        if found is None or found.role not in ROLES:
             raise Revoked("This session has ended.", pgrst="PGRST303")
-        role, is_assigned = found
+        role, user, session = found.role, principal.user_id, principal.session_id
+        principal = replace(principal, is_pending=self.owes_factor(found.aal, has_factor=found.has_factor))
         if named is None and role != INSTANCE_ADMIN:
             return self._as(principal, self._registry.default, OUTSIDE, None)
-        if role != INSTANCE_ADMIN and not is_assigned:
+        if role != INSTANCE_ADMIN and not found.is_assigned:
             raise unknown_tenant()
         tenant = named or self._registry.default
         async with self._sessions(tenant, reason="an administrator enters") as tx:
-            entry = await store.enter(tx, tenant.id, principal.user_id, principal.session_id, address)
+            entry = await store.enter(tx, tenant.id, user, session, address)
         if entry is None:
             raise Revoked("This session has ended here.", pgrst="PGRST303")
         return self._as(principal, tenant, role, entry)

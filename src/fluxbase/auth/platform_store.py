@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,16 +20,29 @@ _INVITATION = (
 )
 
 
-async def select_standing(tx: SystemTx, home: TenantId, user: str, session: str, tenant: TenantId | None) -> tuple[str, bool] | None:
-    """Role of an administrator whose session lives, and whether he is assigned to the tenant; None when it is over."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an administrator's living session is good for."""
+
+    role: str
+    is_assigned: bool
+    """To the tenant that was asked about."""
+    aal: str
+    has_factor: bool
+
+
+async def select_standing(tx: SystemTx, home: TenantId, user: str, session: str, tenant: TenantId | None) -> Standing | None:
+    """An administrator whose session lives; None when it is over."""
     rows = await tx.fetch(
-        "select u.role, exists (select from platform.tenant_admins a where a.user_id = u.id and a.tenant_id = $4::text::uuid)::text "
+        "select u.role, exists (select from platform.tenant_admins a where a.user_id = u.id and a.tenant_id = $4::text::uuid)::text, "
+        "s.aal, exists (select from auth.factors f where f.tenant_id = u.tenant_id and f.user_id = u.id and f.status = 'verified' "
+        "and f.factor_type <> 'recovery_code')::text "
         "from auth.users u join auth.sessions s on s.tenant_id = u.tenant_id and s.user_id = u.id "
         "where u.tenant_id = $1::text::uuid and u.id = $2::text::uuid and s.id = $3::text::uuid and s.ended_at is null "
         "and s.expires_at > now() and u.deleted_at is null and (u.banned_until is null or u.banned_until <= now())",
         home, user, session, tenant,
     )  # fmt: skip
-    return (rows[0][0], rows[0][1] == "true") if rows else None
+    return Standing(rows[0][0], rows[0][1] == "true", rows[0][2], rows[0][3] == "true") if rows else None
 
 
 async def enter(tx: SystemTx, tenant: TenantId, user: str, session: str, address: str) -> str | None:
@@ -80,6 +94,11 @@ async def unassign(tx: SystemTx, tenant: TenantId, user: str) -> bool:
         "delete from platform.tenant_admins where tenant_id = $1::text::uuid and user_id = $2::text::uuid returning 1", tenant, user
     )
     return bool(rows)
+
+
+async def unassign_all(tx: SystemTx, user: str) -> None:
+    """He administers no tenant any more."""
+    await tx.fetch("delete from platform.tenant_admins where user_id = $1::text::uuid returning 1", user)
 
 
 async def select_assigned(tx: SystemTx, tenant: TenantId) -> list[Row]:

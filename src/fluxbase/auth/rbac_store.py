@@ -101,6 +101,15 @@ async def unassign_role(tx: SystemTx, tenant: TenantId, user: str, role: str) ->
     return bool(rows)
 
 
+async def forget_user(tx: SystemTx, tenant: TenantId, user: str) -> None:
+    """Out of every role, organisation and team. An organisation whose last owner he was is the tenant's administrators' to mend."""
+    await tx.fetch(
+        "with taken as (delete from auth.role_assignments where tenant_id = $1::text::uuid and user_id = $2::text::uuid) "
+        "delete from auth.memberships where tenant_id = $1::text::uuid and user_id = $2::text::uuid returning user_id::text",
+        tenant, user,
+    )  # fmt: skip
+
+
 # -- organisations --------------------------------------------------------------------------------------------------------
 
 
@@ -121,6 +130,15 @@ async def select_organisation(tx: SystemTx, tenant: TenantId, organisation: str)
         tx,
         f"select {_ORGANISATION} from auth.organisations o where o.tenant_id = $1::text::uuid and o.id = $2::text::uuid for update",  # noqa: S608
         tenant, organisation,
+    )  # fmt: skip
+
+
+async def select_organisation_named(tx: SystemTx, tenant: TenantId, slug: str) -> Row | None:
+    """One of them by its slug."""
+    return await _one(
+        tx,
+        f"select {_ORGANISATION} from auth.organisations o where o.tenant_id = $1::text::uuid and o.slug = $2::text",  # noqa: S608 - constant
+        tenant, slug,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fluxbase.auth import session_store, user_store
+from fluxbase.auth import rbac_store, session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
 from fluxbase.auth.passwords import is_hash
 from fluxbase.auth.sessions import longest_token_seconds
@@ -117,11 +117,16 @@ class UserAdmin:
     async def delete(self, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
         """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises AuthError ``unknown_user``."""
         async with self._transactions(tenant, reason="delete a user") as tx:
-            known = await self._known(tx, tenant, user, is_locking=True)
-            await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
-            await self._deny(tx, tenant, known.id, "deleted", longest_token_seconds(tenant))
-            await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
-            await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
+            await self.remove(tx, tenant, user, actor=actor, is_soft=is_soft)
+
+    async def remove(self, tx: SystemTx, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
+        """The same in the caller's transaction."""
+        known = await self._known(tx, tenant, user, is_locking=True)
+        await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
+        await self._deny(tx, tenant, known.id, "deleted", longest_token_seconds(tenant))
+        await rbac_store.forget_user(tx, tenant.id, known.id)
+        await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
+        await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
 
     async def end_sessions(self, tenant: Tenant, user: str, *, actor: str) -> int:
         """Sign a user out everywhere; how many sessions there were."""

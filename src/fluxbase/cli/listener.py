@@ -4,6 +4,7 @@
 
 The main process binds the socket once and every worker accepts from it. So a port in use is refused before anything
 else happens, a connection that waits in the backlog belongs to no worker, and replacing workers loses none of them.
+Workers are processes that have begun to import before (cli/warm.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
+from fluxbase.cli.warm import take
 from fluxbase.db.instance import ClusterError
 
 if TYPE_CHECKING:
@@ -77,6 +79,21 @@ def check_certificate(tls: Tls) -> None:
         raise ClusterError(f"server.tls: {error.filename or tls.cert} cannot be read ({error.strerror})") from None
 
 
+class InheritedSocket:
+    """The listening socket as granian's workers take it; it travels to them as a file descriptor."""
+
+    def __init__(self, listener: socket.socket, backlog: int) -> None:
+        self._listener = listener
+        self._backlog = backlog
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _holder, (self._listener, self._backlog)
+
+
+def _holder(listener: socket.socket, backlog: int) -> Any:
+    return SocketHolder(listener.detach(), False, backlog)  # type: ignore[call-arg] # its stub has no constructor
+
+
 class Workers(MPServer):
     """granian's supervisor on a socket of ours; replaces workers only when the new ones serve."""
 
@@ -113,11 +130,18 @@ class Workers(MPServer):
 
     def _init_shared_socket(self) -> None:
         """Every worker inherits the one socket, instead of binding its own with SO_REUSEPORT (which two programs could share unseen)."""
-        self._listener.set_inheritable(True)
         self._ssp = None
         self._sfd = self._listener.fileno()
-        self._shd: Any = SocketHolder(self._sfd, False, self.backlog)  # type: ignore[call-arg] # its stub has no constructor
+        self._shd: Any = InheritedSocket(self._listener, self.backlog)
         self._sso = self._listener
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
+        """granian's handle of a worker, on a process that has begun already."""
+        worker = super()._spawn_worker(idx, target, callback_loader)
+        process = take()
+        process.prepare(worker.inner._target, worker.inner._args)  # noqa: SLF001 - of the process that granian would start
+        worker.inner = process  # type: ignore[assignment] # it has what granian uses of one
+        return worker
 
     def _use_certificate(self, tls: Tls) -> None:
         """Of the workers that are started from now on; rustls offers forward-secret AEAD suites only."""

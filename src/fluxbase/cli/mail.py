@@ -42,7 +42,7 @@ Examples:
 """
 
 app = typer.Typer(help="Mails to users.", no_args_is_help=True, add_completion=False)
-Slug = Annotated[str, typer.Option("--tenant", help="Slug or id of the tenant.")]
+Slug = Annotated[str, typer.Option("--tenant", help="Slug or id of the tenant; platform: administrators' mails.")]
 
 
 @app.command("list", epilog=EXAMPLES_LIST)
@@ -55,7 +55,7 @@ def list_(
     """List the mails of the last days: to whom, what, and whether they were kept, sent or refused."""
 
     async def work(program: Any) -> list[MailRow]:
-        found = await program.registry.resolve(tenant)
+        found = await _tenant(program, tenant)
         async with program.sessions(found, reason="list mails") as tx:
             return await program.mail.queue.list(tx, found, most=most)
 
@@ -82,7 +82,7 @@ def show(
         raise typer.BadParameter("not the id of a mail; `fluxbase mail list` shows them")
 
     async def work(program: Any) -> KeptMail:
-        found = await program.registry.resolve(tenant)
+        found = await _tenant(program, tenant)
         async with program.sessions(found, reason="show a mail") as tx:
             return await program.mail.queue.show(tx, found, mail_id)
 
@@ -135,6 +135,10 @@ def send_test(
         console.print(f"fluxbase mail test: {failure}", style="red", markup=False)
     if failure is not None:
         raise typer.Exit(FAILED)
+
+
+async def _tenant(program: Any, name: str) -> Any:
+    return program.home if name == "platform" else await program.registry.resolve(name)
 
 
 def _summary(row: MailRow) -> dict[str, object]:

@@ -12,6 +12,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("fluxbase.cli.keys", "Show and rotate the anon and service keys."),
     "db": ("fluxbase.cli.db", "psql, dump and restore as the administrator."),
     "tenant": ("fluxbase.cli.tenant", "Tenants: create, list, keys, repair, migrate, freeze, delete, recover, prove."),
+    "org": ("fluxbase.cli.org", "Organisations of a tenant: create, list, members, add, remove, delete."),
+    "role": ("fluxbase.cli.role", "Roles of a tenant: list, set, delete, grant to a user, revoke."),
     "migrate": ("fluxbase.cli.migrate", "Your own SQL migrations: new, up, status, down."),
     "mail": ("fluxbase.cli.mail", "Mails to users: list, show (in development), send a test."),
     "config": ("fluxbase.cli.config", "Show the configuration and where each value comes from."),

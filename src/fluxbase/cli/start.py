@@ -1,7 +1,7 @@
 """``fluxbase start``: embedded PostgreSQL (or yours), kernel, migrations, keys, then the workers.
 
 The main process stays small: it owns the instance lock, the socket, PostgreSQL, the metrics listener and the workers'
-lives. Workers are spawned by granian and build ``fluxbase.app`` themselves. SIGTERM and SIGINT stop it after the
+lives. Workers begin to import at once (cli/warm.py) and build ``fluxbase.app`` themselves. SIGTERM and SIGINT stop it after the
 requests under way; SIGHUP reads the configuration again and replaces the workers one by one.
 """
 
@@ -57,10 +57,13 @@ def start(
     is_json: Json = False,
 ) -> None:
     """Start Fluxbase: PostgreSQL in the box, unless FLUXBASE_DATABASE_URL names one. Stop it with Ctrl-C or SIGTERM; SIGHUP reloads."""
-    from fluxbase.config import load_config
+    from fluxbase.cli.warm import warm_up
 
     started = time.monotonic()
     signal.signal(signal.SIGTERM, _leave)
+    warm_up()
+    from fluxbase.config import load_config
+
     for name, value in (("SERVER_HOST", host), ("SERVER_PORT", port), ("SERVER_WORKERS", workers), ("CONFIG", config)):
         if value is not None:
             os.environ.pop(f"FLUXBASE_{name}_FILE", None)
@@ -70,6 +73,7 @@ def start(
     progress = Progress(is_quiet=is_json)
     with refusals("start", is_json=is_json):
         settings = load_config()
+        warm_up(settings.server.workers)
         from fluxbase.cli.prepare import prepare
 
         with progress.running():
@@ -129,8 +133,6 @@ def _announce(prepared: Prepared, seconds: float, *, example: Path | None, is_js
 
 
 def _serve(prepared: Prepared) -> None:
-    import multiprocessing
-
     import structlog
 
     from fluxbase.cli.listener import Workers, ready_mark
@@ -141,7 +143,6 @@ def _serve(prepared: Prepared) -> None:
     configure(config.log.level, config.log.format)
     clear(config.data_dir)
     log = structlog.get_logger("fluxbase.start")
-    multiprocessing.set_start_method("spawn", force=True)
     ends = threading.Event()
     if prepared.cluster is not None:
         threading.Thread(target=_watch_cluster, args=(prepared.cluster, ends), name="postgres-watch", daemon=True).start()

@@ -33,6 +33,9 @@ class Mfa(Section):
     )
     tenant_enforcement: dict[str, Enforcement] = Field(default={}, description="The same by tenant (slug).")
     required_roles: list[str] = Field(default=[], description="Roles whose users must have a second factor.")
+    platform_enforcement: Literal["enrolled", "required"] = Field(
+        default="enrolled", description="The same for platform administrators; required: one who has none can only set one up."
+    )
 
 
 class Passkeys(Section):

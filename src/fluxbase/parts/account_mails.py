@@ -46,7 +46,7 @@ def account_mail_parts(program: Program) -> AccountMailParts:
     return AccountMailParts(mails, verification, redirects)
 
 
-def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
+def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> AccountMailParts:
     """Both dialects' routes. After those of the identity providers: the grant ``pkce`` has codes of both."""
     from fluxbase.web.native.auth.mailed import NativeMailed
     from fluxbase.web.supabase.auth.mailed import GoTrueMailed
@@ -56,3 +56,4 @@ def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTr
     GoTrueMailed(parts.mails, parts.verification, auth.accounts, auth.passwords, parts.redirects, program.registry).register(
         control, gotrue
     )
+    return parts

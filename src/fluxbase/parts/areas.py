@@ -29,6 +29,6 @@ def register_areas(program: Program, control: ControlPlane) -> None:
     gotrue = register_accounts(program, control)
     register_factors(program, control)
     register_providers(program, control, gotrue)
-    register_account_mails(program, control, gotrue)
+    mailed = register_account_mails(program, control, gotrue)
     register_rbac(program, control)
-    register_platform(program, control)
+    register_platform(program, control, mailed)

@@ -51,7 +51,7 @@ def factor_parts(program: Program) -> FactorParts:
     """Built once a worker, after the accounts; takes its place in the gate, the sessions and the accounts."""
     config, base = program.config, program.auth
     transactions = program.account_sessions
-    policy = FactorPolicy(config.mfa)
+    policy = FactorPolicy(config.mfa, program.home.id)
     attempts = Attempts(transactions, record)
     step_up = StepUp(base.accounts, base.sessions, policy, record)
     recovery = RecoveryCodes(transactions, step_up, attempts, record, program.master.derive("recovery-codes"))
@@ -61,7 +61,7 @@ def factor_parts(program: Program) -> FactorParts:
     def party(tenant: Tenant) -> RelyingParty:
         return RelyingParty(tenant.settings.passkeys, base_url)
 
-    hooks = HookService(_caller(program), _poster(program))
+    hooks = HookService(_caller(program), _poster(program), home=program.home.id)
     captcha = CaptchaService(transactions, _poster(program), program.master.derive("captcha"))
     base.gate.factors = factors
     base.gate.hooks = hooks

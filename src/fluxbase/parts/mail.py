@@ -36,7 +36,7 @@ def mail_parts(program: Program) -> MailParts:
         async with program.sessions(MAIN, reason="whose mails wait") as tx:
             rows = await select_tenants(tx)
         found = [program.registry.default if row.is_default else await program.registry.find("id", row.id) for row in rows]
-        return [tenant for tenant in found if tenant is not None]
+        return [program.home, *(tenant for tenant in found if tenant is not None)]
 
     sender = MailSender(program.sessions, SmtpTransport, tenants)
     templates = Templates(program.config.mail.templates_path)

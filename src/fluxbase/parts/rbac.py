@@ -13,13 +13,22 @@ if TYPE_CHECKING:
     from fluxbase.web.control import ControlPlane
 
 
+def roles(program: Program) -> Roles:
+    """The use cases of a tenant's roles."""
+    return Roles(program.sessions, program.registry.get, record)
+
+
+def organisations(program: Program) -> Organisations:
+    """The use cases of organisations."""
+    return Organisations(program.sessions, program.registry.get, record)
+
+
 def register_rbac(program: Program, control: ControlPlane) -> None:
     """The routes of roles, organisations and keys."""
     from fluxbase.web.native.auth.keys import KeyRoutes
     from fluxbase.web.native.auth.organisations import OrganisationRoutes
     from fluxbase.web.native.auth.roles import RoleRoutes
 
-    tenant_of = program.registry.get
-    RoleRoutes(Roles(program.sessions, tenant_of, record)).register(control)
+    RoleRoutes(roles(program)).register(control)
     KeyRoutes(program.api_keys).register(control)
-    OrganisationRoutes(Organisations(program.sessions, tenant_of, record)).register(control)
+    OrganisationRoutes(organisations(program)).register(control)

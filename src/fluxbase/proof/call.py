@@ -6,18 +6,28 @@ fills them with the caller's own values for the positive control, and with the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 ANON = ("anon_key", "publishable_key")
 USER = ("access_token",)
+MEMBER = ("member",)
+"""A user whom the call's own ``before`` makes and signs in (``members.py``): for what changes an account for good."""
 SERVICE = ("service_key", "secret_key")
 NOBODY = ("nobody",)
 """No credential: the tenant is named by header alone."""
 INSTANCE = ("instance",)
 """The default tenant's service key, for what concerns every tenant."""
 ANYONE = (*ANON, *USER, *SERVICE)
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A step between two calls that asks nobody: what a user's own device works out (a code, a signature)."""
+
+    of: Callable[[Mapping[str, str]], Mapping[str, str]]
+    """The values so far → further ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +54,12 @@ class Call:
     """Path or body name something that only its own tenant may use: for another's any answer but a refusal is a leak."""
     ends_session: bool = False
     """The access token is of no use after it."""
-    before: tuple[Call, ...] = ()
+    before: tuple[Call | Computed, ...] = ()
     """Calls by the same credential that make what this one needs, anew each time."""
     keep: Mapping[str, str] = field(default_factory=dict[str, str])
     """Of a ``before`` call: value → dotted path in its JSON answer."""
+    signs_in: str = ""
+    """Of a ``before`` call: the kind of credential that the access token in its answer is from then on."""
 
     def __post_init__(self) -> None:
         if not self.shows and not self.because:

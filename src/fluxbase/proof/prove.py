@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from fluxbase.proof.calls import CALLS
+from fluxbase.proof.calls.captcha import FLOW
+from fluxbase.proof.devices import ORIGIN, RELYING_PARTY
 from fluxbase.proof.interleave import REQUESTS, interleave
 from fluxbase.proof.logins import LoginProof
 from fluxbase.proof.plant import Plants
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from fluxbase.config import Config
 
 BASE_HOST = "tenants.proof.invalid"
+HOOKS = ("before_sign_up", "after_sign_up", "before_sign_in", "after_sign_in", "token_issue")
 POOL_SIZE = 2
 """Connections a role and database: so few that both tenants take turns on each."""
 
@@ -55,17 +58,22 @@ class Proof:
 
 
 def for_proof(config: Config) -> Config:
-    """The instance's configuration with a pool of two, and without the limits that would end the attack."""
-    return config.model_copy(
-        update={
-            "database": config.database.model_copy(update={"pool_size": POOL_SIZE}),
-            "auth": config.auth.model_copy(update={"anonymous_enabled": True, "require_email_verification": False}),
-            "limits": config.limits.model_copy(update={"enabled": False}),
-            "tenants": config.tenants.model_copy(
-                update={"max_tenants": config.tenants.max_tenants + 20, "base_host": config.tenants.base_host or BASE_HOST}
-            ),
-        }
-    )
+    """The instance's configuration as the attack needs it: a pool of two, every area switched on, no limit that would end the
+    attack, nobody told of the planted users, and cheap hashes for their random passwords."""
+    changes: dict[str, dict[str, Any]] = {
+        "database": {"pool_size": POOL_SIZE},
+        "auth": {
+            "anonymous_enabled": True, "signup_enabled": True, "password_enabled": True, "require_email_verification": False,
+            "hash_algorithm": "argon2id", "argon2_memory_kib": 7168, "argon2_passes": 1,
+        },
+        "limits": {"enabled": False},
+        "tenants": {"max_tenants": config.tenants.max_tenants + 20, "base_host": config.tenants.base_host or BASE_HOST},
+        "mfa": {"totp_enabled": True, "webauthn_enabled": True, "enforcement": "enrolled", "tenant_enforcement": {}, "required_roles": []},
+        "passkeys": {"enabled": True, "rp_id": RELYING_PARTY, "origins": [ORIGIN]},
+        "captcha": {"enabled": True, "provider": "proof_of_work", "endpoints": [FLOW], "difficulty_bits": 8},
+        "hooks": dict.fromkeys(HOOKS, ""),
+    }  # fmt: skip
+    return config.model_copy(update={name: getattr(config, name).model_copy(update=change) for name, change in changes.items()})
 
 
 async def prove(

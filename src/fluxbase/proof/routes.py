@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.call import Call, filled, picked
+from fluxbase.proof.call import Call, Computed, filled, picked
 from fluxbase.proof.crossing import crossings
 from fluxbase.proof.request import Answer, ask
 
@@ -126,11 +126,16 @@ class RouteProof:
         await self._plants.refresh(place)
         values = dict(place.values)
         for step in call.before:
+            if isinstance(step, Computed):
+                values |= step.of(values)
+                continue
             answer = await self._send(
                 step, step.method, place.headers(kind if kind in step.by else step.by[0], is_entry=step.is_entry), values
             )
             try:
                 values |= {name: picked(answer.json(), path) for name, path in step.keep.items()}
+                if step.signs_in:
+                    place.credentials[step.signs_in] = picked(answer.json(), "access_token")
             except (KeyError, IndexError, TypeError, ValueError):
                 self._tally.found("control", where, f"{step.method} {step.path}, which comes before, answers {answer.status}")
                 return None

@@ -86,8 +86,13 @@ set session authorization fluxbase_owner;
 create temp table mine (id int);
 create table {schema}.mine (id int)
 -- name: users
-select md5(coalesce(string_agg(concat_ws('|', id, email, role, encrypted_password, raw_user_meta_data, banned_until, deleted_at), ',' order by id), ''))
-  from auth.users where tenant_id = $1::text::uuid
+select md5(concat_ws(';',
+  (select string_agg(concat_ws('|', id, email, role, encrypted_password, raw_user_meta_data, banned_until, deleted_at), ',' order by id)
+     from auth.users where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', id, status, friendly_name, last_step), ',' order by id) from auth.factors where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', id, used_at), ',' order by id) from auth.recovery_codes where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', id, friendly_name, sign_count), ',' order by id) from auth.passkeys where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', id, aal, ended_at), ',' order by id) from auth.sessions where tenant_id = $1::text::uuid)))
 -- name: remove_users
 delete from auth.users u where u.tenant_id = $1::text::uuid and (u.email like '%@proof.invalid' or u.is_anonymous and exists (
   select from auth.sessions s where s.tenant_id = u.tenant_id and s.user_id = u.id and s.user_agent = $2::text)) returning u.id

@@ -90,14 +90,16 @@ class RequestContext:
 
     def complete(self, own: Headers) -> Headers:
         """The headers of an answer: its own, then ours that it does not have."""
-        names = {name for name, _ in own}
-        merged = [*own, *(pair for pair in self.response_headers.items() if pair[0] not in names)]
-        names.update(self.response_headers)
-        constant = self.constant_headers
-        if constant.names.isdisjoint(names):
+        taken, ours, constant = dict(own), self.response_headers, self.constant_headers
+        if taken.keys().isdisjoint(ours):
+            merged = [*own, *ours.items()]
+        else:
+            merged = [*own, *(pair for pair in ours.items() if pair[0] not in taken)]
+        taken.update(ours)
+        if constant.names.isdisjoint(taken):
             merged += constant.pairs
         else:
-            merged += [pair for pair in constant.pairs if pair[0] not in names]
+            merged += [pair for pair in constant.pairs if pair[0] not in taken]
         return merged
 
 

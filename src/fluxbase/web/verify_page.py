@@ -1,5 +1,7 @@
-"""The page a mailed link opens: a button, nothing else. GET reads no table and uses nothing up, so a scanner that follows every
-link of a mail leaves it good (threat B22); the button POSTs the token back.
+"""The page a mailed link opens: a button, nothing else (for administrators, a field for the new password).
+
+GET reads no table and uses nothing up, so a scanner that follows every link of a mail leaves it good (threat B22); the button POSTs
+the token back.
 
 The page is constant but for what the link itself carries. Its policy allows one form to us and, since browsers apply
 ``form-action`` to the redirect that follows, to the one configured place where the link ends.
@@ -34,6 +36,17 @@ def verify_page(app_name: str, token: str, kind: str, redirect_to: str) -> HTMLR
     action = _ACTIONS.get(kind, "Continue")
     body = f'<form method="post" action="/auth/v1/verify">{fields}<button autofocus>{action}</button></form>'
     return _page(app_name, f"<h1>{escape(app_name)}</h1>{body}", form_target=_origin(redirect_to))
+
+
+def reset_page(app_name: str, token: str, path: str, *, words: str = "", status: int = 200) -> HTMLResponse:
+    """A field for the new password of a platform administrator; the form goes to ``path``."""
+    note = f"<p role=alert>{escape(words)}</p>" if words else ""
+    body = (
+        f'<form method="post" action="{escape(path)}"><input type="hidden" name="token" value="{escape(token[:300])}">'
+        '<p><label>New password <input type="password" name="new_password" autocomplete="new-password" required autofocus></label></p>'
+        f"<button>{_ACTIONS['recovery']}</button></form>"
+    )
+    return _page(app_name, f"<h1>{escape(app_name)}</h1>{note}{body}", status=status, form_target="")
 
 
 def note_page(app_name: str, words: str, *, status: int) -> HTMLResponse:

@@ -53,7 +53,7 @@ def test_pictures() -> None:
     """PNG as a data address; SVG without #, because supabase-js puts it into a data address as it is."""
     uri = totp.provisioning_uri(SECRET, account="ada@example.com", issuer="A & B")
     assert uri.startswith("otpauth://totp/A%20%26%20B:ada%40example.com?secret=")
-    assert base64.b64decode(totp.qr_png_data_uri(uri).removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
-    svg = totp.qr_svg(uri)
+    assert base64.b64decode(totp.qr_png_data_uri(totp.qr(uri)).removeprefix("data:image/png;base64,")).startswith(b"\x89PNG")
+    svg = totp.qr_svg(totp.qr(uri))
     assert svg.startswith("<svg ")
     assert "#" not in svg

@@ -14,19 +14,26 @@ from fluxbase.auth.factors.store import AAL1
 if TYPE_CHECKING:
     from fluxbase.auth.users import Session, User
     from fluxbase.config.factors import Mfa
+    from fluxbase.kernel.ids import TenantId
     from fluxbase.tenancy.registry import Tenant
 
 _STRICTNESS = ("policies", "enrolled", "required")
 
 
 class FactorPolicy:
-    """The instance's settings and the tenant's, asked for one user: a tenant can be stricter, never laxer."""
+    """The instance's settings and the tenant's, asked for one user: a tenant can be stricter, never laxer.
 
-    def __init__(self, settings: Mfa) -> None:
+    ``home``: whose users the platform's administrators are; they have a setting of their own.
+    """
+
+    def __init__(self, settings: Mfa, home: TenantId) -> None:
         self._settings = settings
+        self._home = home
 
     def mode(self, tenant: Tenant, user: User) -> str:
         """``policies``, ``enrolled`` or ``required``."""
+        if tenant.id == self._home:
+            return self._settings.platform_enforcement
         own = tenant.settings.mfa
         modes = [own.enforcement, self._settings.enforcement, self._settings.tenant_enforcement.get(tenant.slug, "policies")]
         if user.role in own.required_roles or user.role in self._settings.required_roles:

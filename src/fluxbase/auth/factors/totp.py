@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import TYPE_CHECKING
 
-import segno
 from pyotp import random_base32
 from pyotp.totp import TOTP
 from pyotp.utils import strings_equal
+
+if TYPE_CHECKING:
+    import segno
 
 STEP_SECONDS = 30
 DRIFT_STEPS = 1
@@ -46,15 +49,22 @@ def provisioning_uri(secret: str, *, account: str, issuer: str) -> str:
     return TOTP(secret, digits=DIGITS, interval=STEP_SECONDS).provisioning_uri(name=account, issuer_name=issuer)
 
 
-def qr_svg(uri: str) -> str:
-    """The address as an SVG picture, inline."""
+def qr(uri: str) -> segno.QRCode:
+    """The address as a QR code; costs tens of milliseconds, so it is made once for every form of picture."""
+    import segno
+
+    return segno.make(uri, error="m")
+
+
+def qr_svg(code: segno.QRCode) -> str:
+    """The code as an SVG picture, inline."""
     out = io.BytesIO()
-    segno.make(uri, error="m").save(out, kind="svg", scale=5, border=4, xmldecl=False, svgns=True, light="#fff")
+    code.save(out, kind="svg", scale=5, border=4, xmldecl=False, svgns=True, light="#fff")
     return out.getvalue().decode().replace("#fff", "white").replace("#000", "black")  # a # would end the data: address it is put into
 
 
-def qr_png_data_uri(uri: str) -> str:
-    """The address as a PNG picture in a ``data:`` address."""
+def qr_png_data_uri(code: segno.QRCode) -> str:
+    """The code as a PNG picture in a ``data:`` address."""
     out = io.BytesIO()
-    segno.make(uri, error="m").save(out, kind="png", scale=5, border=4)
+    code.save(out, kind="png", scale=5, border=4)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

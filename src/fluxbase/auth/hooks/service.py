@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fluxbase.auth.ports import CallFunction, HttpPost
     from fluxbase.auth.users import Device, Session, User
+    from fluxbase.kernel.ids import TenantId
     from fluxbase.tenancy.registry import Tenant
 
 MOST_TOLD = 200
@@ -37,10 +38,14 @@ _LONGEST_MESSAGE = 200
 class HookService:
     """The hooks of this instance."""
 
-    def __init__(self, call: CallFunction, post: HttpPost, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, call: CallFunction, post: HttpPost, *, home: TenantId | None = None, clock: Callable[[], float] = time.time
+    ) -> None:  # fmt: skip
         self._call = call
         self._post = post
         self._clock = clock
+        self._home = home
+        """Whose users are the platform's administrators: an application's code neither sees nor refuses those."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def before_sign_up(self, tenant: Tenant, account: dict[str, Any]) -> None:
@@ -76,7 +81,7 @@ class HookService:
         return {**{name: value for name, value in cast("dict[str, object]", more).items() if name not in _OURS}, **claims}
 
     async def _ask(self, name: str, uri: str, tenant: Tenant, content: dict[str, Any]) -> dict[str, Any]:
-        if not uri:
+        if not uri or tenant.id == self._home:
             return {}
         try:
             answer = await self._run(uri, name, tenant, content)
@@ -93,7 +98,7 @@ class HookService:
         return answer
 
     def _tell(self, name: str, uri: str, tenant: Tenant, content: dict[str, Any]) -> None:
-        if not uri:
+        if not uri or tenant.id == self._home:
             return
         if len(self._tasks) >= MOST_TOLD:
             structlog.get_logger("fluxbase.auth.hooks").warning("hook_dropped", hook=name)

@@ -12,23 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import orjson
-import webauthn
-from webauthn.helpers import base64url_to_bytes
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
 
+from fluxbase.kernel.deferred import Deferred
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import webauthn
+    import webauthn.helpers.exceptions
+    import webauthn.helpers.structs
+
     from fluxbase.config.factors import Passkeys
+else:
+    webauthn = Deferred("webauthn")
 
 ORIGIN_OF_DEVELOPMENT = "localhost"
 """Browsers refuse an address as the domain of a passkey, so an instance at 127.0.0.1 is known by this name."""
@@ -64,19 +61,28 @@ class RelyingParty:
         self.id = settings.rp_id or host
         self.name = settings.rp_name
         self.origins = settings.origins or [f"{url.scheme}://{host}{port}"]
-        self._verification = UserVerificationRequirement(settings.user_verification)
+        self._settings = settings
         self._timeout_ms = settings.challenge_seconds * 1000
+
+    @property
+    def _verification(self) -> webauthn.helpers.structs.UserVerificationRequirement:
+        return webauthn.helpers.structs.UserVerificationRequirement(self._settings.user_verification)
 
     def creation_options(
         self, user_id: str, name: str, challenge: bytes, exclude: Sequence[bytes], *, is_discoverable: bool
     ) -> dict[str, Any]:
         """For ``navigator.credentials.create``. A second factor need not be discoverable."""
-        resident = ResidentKeyRequirement.REQUIRED if is_discoverable else ResidentKeyRequirement.DISCOURAGED
-        verification = self._verification if is_discoverable else UserVerificationRequirement.PREFERRED
+        resident = (
+            webauthn.helpers.structs.ResidentKeyRequirement.REQUIRED
+            if is_discoverable
+            else webauthn.helpers.structs.ResidentKeyRequirement.DISCOURAGED
+        )
+        verification = self._verification if is_discoverable else webauthn.helpers.structs.UserVerificationRequirement.PREFERRED
+        excluded = [webauthn.helpers.structs.PublicKeyCredentialDescriptor(id=each) for each in exclude]
         options = webauthn.generate_registration_options(
             rp_id=self.id, rp_name=self.name, user_name=name, user_display_name=name, user_id=user_id.encode(), challenge=challenge,
-            timeout=self._timeout_ms, exclude_credentials=[PublicKeyCredentialDescriptor(id=each) for each in exclude],
-            authenticator_selection=AuthenticatorSelectionCriteria(
+            timeout=self._timeout_ms, exclude_credentials=excluded,
+            authenticator_selection=webauthn.helpers.structs.AuthenticatorSelectionCriteria(
                 resident_key=resident, require_resident_key=is_discoverable, user_verification=verification
             ),
         )  # fmt: skip
@@ -85,10 +91,12 @@ class RelyingParty:
     def request_options(self, challenge: bytes, allow: Sequence[tuple[bytes, Sequence[str]]] = ()) -> dict[str, Any]:
         """For ``navigator.credentials.get``; without ``allow`` the browser offers every passkey of the domain."""
         credentials = [
-            PublicKeyCredentialDescriptor(id=each, transports=[AuthenticatorTransport(name) for name in transports])
+            webauthn.helpers.structs.PublicKeyCredentialDescriptor(
+                id=each, transports=[webauthn.helpers.structs.AuthenticatorTransport(name) for name in transports]
+            )
             for each, transports in allow
         ]
-        verification = UserVerificationRequirement.PREFERRED if credentials else self._verification
+        verification = webauthn.helpers.structs.UserVerificationRequirement.PREFERRED if credentials else self._verification
         options = webauthn.generate_authentication_options(
             rp_id=self.id, challenge=challenge, timeout=self._timeout_ms, allow_credentials=credentials, user_verification=verification
         )
@@ -96,13 +104,13 @@ class RelyingParty:
 
     def verify_creation(self, credential: dict[str, Any], challenge: bytes, *, is_discoverable: bool) -> Registered:
         """Raises AuthError ``webauthn_verification_failed``."""
-        must_verify = is_discoverable and self._verification is UserVerificationRequirement.REQUIRED
+        must_verify = is_discoverable and self._verification is webauthn.helpers.structs.UserVerificationRequirement.REQUIRED
         try:
             made = webauthn.verify_registration_response(
                 credential=credential, expected_challenge=challenge, expected_rp_id=self.id, expected_origin=self.origins,
                 require_user_verification=must_verify,
             )  # fmt: skip
-        except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (webauthn.helpers.exceptions.WebAuthnException, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _refused() from error
         return Registered(
             made.credential_id, made.credential_public_key, made.sign_count, _transports(credential), made.credential_backed_up
@@ -112,13 +120,13 @@ class RelyingParty:
         self, credential: dict[str, Any], challenge: bytes, *, public_key: bytes, sign_count: int, is_factor: bool = False
     ) -> Asserted:
         """Raises AuthError ``webauthn_verification_failed``; also for a counter that did not grow, the sign of a copied key."""
-        must_verify = not is_factor and self._verification is UserVerificationRequirement.REQUIRED
+        must_verify = not is_factor and self._verification is webauthn.helpers.structs.UserVerificationRequirement.REQUIRED
         try:
             shown = webauthn.verify_authentication_response(
                 credential=credential, expected_challenge=challenge, expected_rp_id=self.id, expected_origin=self.origins,
                 credential_public_key=public_key, credential_current_sign_count=sign_count, require_user_verification=must_verify,
             )  # fmt: skip
-        except (WebAuthnException, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (webauthn.helpers.exceptions.WebAuthnException, ValueError, KeyError, TypeError, AttributeError) as error:
             raise _refused() from error
         return Asserted(shown.new_sign_count, shown.user_verified)
 
@@ -129,7 +137,7 @@ def credential_id_of(credential: dict[str, Any]) -> bytes:
     if not isinstance(raw, str) or len(orjson.dumps(credential)) > MAX_CREDENTIAL_BYTES:
         raise _refused()
     try:
-        return base64url_to_bytes(raw)
+        return webauthn.base64url_to_bytes(raw)
     except ValueError as error:
         raise _refused() from error
 
@@ -140,14 +148,14 @@ def user_handle_of(credential: dict[str, Any]) -> str | None:
     if not isinstance(raw, str) or not raw:
         return None
     try:
-        return base64url_to_bytes(raw).decode("ascii")
+        return webauthn.base64url_to_bytes(raw).decode("ascii")
     except ValueError:
         return ""
 
 
 def _transports(credential: dict[str, Any]) -> tuple[str, ...]:
     raw = _response(credential).get("transports")
-    known = {each.value for each in AuthenticatorTransport}
+    known = {each.value for each in webauthn.helpers.structs.AuthenticatorTransport}
     return tuple(each for each in cast("list[str]", raw) if each in known) if isinstance(raw, list) else ()
 
 

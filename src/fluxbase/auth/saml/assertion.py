@@ -13,18 +13,24 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from onelogin.saml2.constants import OneLogin_Saml2_Constants as Names
-from onelogin.saml2.errors import OneLogin_Saml2_Error, OneLogin_Saml2_ValidationError
-from onelogin.saml2.response import OneLogin_Saml2_Response
-from onelogin.saml2.utils import OneLogin_Saml2_Utils
-
 from fluxbase.auth.providers.profiles import ProvenIdentity
+from fluxbase.kernel.deferred import Deferred
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
-    from onelogin.saml2.settings import OneLogin_Saml2_Settings
+    from onelogin.saml2 import constants as saml2_constants
+    from onelogin.saml2 import errors as saml2_errors
+    from onelogin.saml2 import response as saml2_response
+    from onelogin.saml2 import settings as saml2_settings
+    from onelogin.saml2 import utils as saml2_utils
 
     from fluxbase.config.saml import SamlProvider
+else:
+    saml2_constants = Deferred("onelogin.saml2.constants")
+    saml2_errors = Deferred("onelogin.saml2.errors")
+    saml2_response = Deferred("onelogin.saml2.response")
+    saml2_settings = Deferred("onelogin.saml2.settings")
+    saml2_utils = Deferred("onelogin.saml2.utils")
 
 LONGEST_LIFE_SECONDS = 3600
 _EMAIL = (
@@ -46,20 +52,20 @@ class Assertion:
     attributes: dict[str, list[str]]
 
 
-class SignedResponse(OneLogin_Saml2_Response):
-    """An answer of which only the signed assertion is read."""
-
-    def bearer_data(self) -> list[Any]:
-        """SubjectConfirmationData of the bearer confirmations in the assertion."""
-        path = f"/saml:Subject/saml:SubjectConfirmation[@Method='{Names.CM_BEARER}']/saml:SubjectConfirmationData"
-        return list(self._query_assertion(path))
+def bearer_data(response: saml2_response.OneLogin_Saml2_Response) -> list[Any]:
+    """SubjectConfirmationData of the bearer confirmations in the signed assertion: nothing else of the answer is read."""
+    method = saml2_constants.OneLogin_Saml2_Constants.CM_BEARER
+    path = f"/saml:Subject/saml:SubjectConfirmation[@Method='{method}']/saml:SubjectConfirmationData"
+    return list(response._query_assertion(path))  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - only what was signed
 
 
-def read(settings: OneLogin_Saml2_Settings, encoded: str, request_data: dict[str, Any], *, request_id: str, acs_url: str) -> Assertion:
+def read(
+    settings: saml2_settings.OneLogin_Saml2_Settings, encoded: str, request_data: dict[str, Any], *, request_id: str, acs_url: str
+) -> Assertion:
     """Raises AuthError ``saml_assertion_invalid``; which check failed is not told: answers are made by who may be lying."""
     try:
-        response = SignedResponse(settings, encoded)
-    except (OneLogin_Saml2_Error, OneLogin_Saml2_ValidationError, ValueError, SyntaxError, TypeError):
+        response = saml2_response.OneLogin_Saml2_Response(settings, encoded)
+    except (saml2_errors.OneLogin_Saml2_Error, saml2_errors.OneLogin_Saml2_ValidationError, ValueError, SyntaxError, TypeError):
         raise invalid() from None
     if not response.is_valid(request_data, request_id):
         raise invalid()
@@ -75,13 +81,13 @@ def read(settings: OneLogin_Saml2_Settings, encoded: str, request_data: dict[str
     )  # fmt: skip
 
 
-def is_for_this_request(response: SignedResponse, entity_id: str, request_id: str, acs_url: str) -> bool:
+def is_for_this_request(response: saml2_response.OneLogin_Saml2_Response, entity_id: str, request_id: str, acs_url: str) -> bool:
     """Audience, recipient and InResponseTo are there and are ours, in what is signed."""
     if entity_id not in response.get_audiences():
         return False
     return any(
         data.get("InResponseTo") == request_id and data.get("Recipient") == acs_url and _is_alive(data.get("NotOnOrAfter"))
-        for data in response.bearer_data()
+        for data in bearer_data(response)
     )
 
 
@@ -89,7 +95,7 @@ def _is_alive(text: str | None) -> bool:
     if text is None:
         return False
     try:
-        return OneLogin_Saml2_Utils.parse_SAML_to_time(text) > time.time()
+        return saml2_utils.OneLogin_Saml2_Utils.parse_SAML_to_time(text) > time.time()
     except ValueError:
         return False
 
@@ -102,11 +108,11 @@ def invalid() -> AuthError:
 def identity_of(name: str, provider: SamlProvider, assertion: Assertion) -> ProvenIdentity:
     """(entity id, name id). A transient name id changes at each sign-in and names nobody. An address counts as verified only under
     the provider's own domains."""
-    if assertion.name_id_format == Names.NAMEID_TRANSIENT:
+    if assertion.name_id_format == saml2_constants.OneLogin_Saml2_Constants.NAMEID_TRANSIENT:
         raise AuthError("The identity provider must send a persistent name id.", code="saml_assertion_invalid")
     wanted = (provider.email_attribute,) if provider.email_attribute else _EMAIL
     email = _first(assertion.attributes, wanted)
-    if email is None and assertion.name_id_format == Names.NAMEID_EMAIL_ADDRESS:
+    if email is None and assertion.name_id_format == saml2_constants.OneLogin_Saml2_Constants.NAMEID_EMAIL_ADDRESS:
         email = assertion.name_id
     if email is not None and ("@" not in email or len(email) > 255 or not email.isprintable()):
         email = None

@@ -14,21 +14,22 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from onelogin.saml2.auth import OneLogin_Saml2_Auth
-from onelogin.saml2.errors import OneLogin_Saml2_Error
-from onelogin.saml2.logout_request import OneLogin_Saml2_Logout_Request
-from onelogin.saml2.utils import OneLogin_Saml2_Utils
-
 from fluxbase.auth.providers import store
 from fluxbase.auth.providers.flows import Departure, bad_state, browser_secret, hash_of, is_same_browser
 from fluxbase.auth.redirects import with_parameters
 from fluxbase.auth.saml.assertion import identity_of, invalid, read
 from fluxbase.auth.saml.registry import ACS_PATH, SLO_PATH
 from fluxbase.crypto.opaque import format_opaque, parse_opaque
+from fluxbase.kernel.deferred import Deferred
 from fluxbase.kernel.errors import AuthError, FluxbaseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from onelogin.saml2 import auth as saml2_auth
+    from onelogin.saml2 import errors as saml2_errors
+    from onelogin.saml2 import logout_request as saml2_logout_request
+    from onelogin.saml2 import utils as saml2_utils
 
     from fluxbase.auth.ports import AuditRecorder, SystemSessions
     from fluxbase.auth.providers.flows import OAuthFlows, Wanted
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from fluxbase.auth.users import Device
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
+else:
+    saml2_auth = Deferred("onelogin.saml2.auth")
+    saml2_errors = Deferred("onelogin.saml2.errors")
+    saml2_logout_request = Deferred("onelogin.saml2.logout_request")
+    saml2_utils = Deferred("onelogin.saml2.utils")
 
 START, STATE = "fb_sf_", "fb_ss_"
 
@@ -72,7 +78,7 @@ class SamlFlows:
         if flow is None:
             raise bad_state()
         state, kept = format_opaque(STATE, tenant.locator, secrets.token_bytes(32)), browser_secret(browser)
-        auth = OneLogin_Saml2_Auth(self._registry.request_data(ACS_PATH), await self._registry.toolkit(_name(flow.provider)))
+        auth = saml2_auth.OneLogin_Saml2_Auth(self._registry.request_data(ACS_PATH), await self._registry.toolkit(_name(flow.provider)))
         url = str(auth.login(return_to=state))
         started = replace(flow, browser_hash=hash_of(kept), nonce=str(auth.get_last_request_id()))
         async with self._transactions(tenant, reason="start a flow with a SAML provider") as tx:
@@ -112,7 +118,7 @@ class SamlFlows:
         settings = await self._registry.toolkit(name)
         async with self._transactions(tenant, reason="log out at a SAML provider") as tx:
             subject = await store.select_subject(tx, tenant.id, user, provider.entity_id)
-        auth = OneLogin_Saml2_Auth(self._registry.request_data(SLO_PATH), settings)
+        auth = saml2_auth.OneLogin_Saml2_Auth(self._registry.request_data(SLO_PATH), settings)
         if subject is None or not auth.get_slo_url():
             return None
         return str(auth.logout(name_id=subject[0], session_index=subject[1]))
@@ -122,7 +128,7 @@ class SamlFlows:
         answer to ours. Raises AuthError ``saml_assertion_invalid`` for one that is unsigned, altered, old, or of somebody else."""
         provider = self._registry.get(name)
         settings = await self._registry.toolkit(name, wants_signed_messages=True)
-        auth = OneLogin_Saml2_Auth({**self._registry.request_data(SLO_PATH, get=query), "query_string": raw_query}, settings)
+        auth = saml2_auth.OneLogin_Saml2_Auth({**self._registry.request_data(SLO_PATH, get=query), "query_string": raw_query}, settings)
         if "SAMLRequest" not in query or "Signature" not in query:
             if "SAMLResponse" in query:
                 return None  # nothing hangs on it: our session ended before we asked
@@ -131,8 +137,8 @@ class SamlFlows:
             url = await asyncio.to_thread(auth.process_slo, keep_local_session=True)
             if auth.get_errors() or url is None:
                 raise invalid()
-            subject = OneLogin_Saml2_Logout_Request.get_nameid(auth.get_last_request_xml())
-        except (OneLogin_Saml2_Error, ValueError, SyntaxError, TypeError):
+            subject = saml2_logout_request.OneLogin_Saml2_Logout_Request.get_nameid(auth.get_last_request_xml())
+        except (saml2_errors.OneLogin_Saml2_Error, ValueError, SyntaxError, TypeError):
             raise invalid() from None
         async with self._transactions(tenant, reason="single logout") as tx:
             owner = await store.select_owner(tx, tenant.id, provider.entity_id, str(subject))
@@ -147,8 +153,10 @@ class SamlFlows:
         """The provider that a logout message names; nothing is believed of it yet."""
         raw = query.get("SAMLRequest", "")
         try:
-            issuer = OneLogin_Saml2_Logout_Request.get_issuer(OneLogin_Saml2_Utils.decode_base64_and_inflate(raw))
-        except (OneLogin_Saml2_Error, ValueError, SyntaxError, TypeError, OSError):
+            issuer = saml2_logout_request.OneLogin_Saml2_Logout_Request.get_issuer(
+                saml2_utils.OneLogin_Saml2_Utils.decode_base64_and_inflate(raw)
+            )
+        except (saml2_errors.OneLogin_Saml2_Error, ValueError, SyntaxError, TypeError, OSError):
             raise invalid() from None
         for name, provider in self._registry.providers.items():
             if provider.entity_id == issuer:

@@ -11,15 +11,20 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from onelogin.saml2.constants import OneLogin_Saml2_Constants as Names
-from onelogin.saml2.idp_metadata_parser import OneLogin_Saml2_IdPMetadataParser
-from onelogin.saml2.settings import OneLogin_Saml2_Settings
-
+from fluxbase.kernel.deferred import Deferred
 from fluxbase.kernel.errors import AuthError, PeerUnavailable
 
 if TYPE_CHECKING:
+    from onelogin.saml2 import constants as saml2_constants
+    from onelogin.saml2 import idp_metadata_parser as saml2_idp_metadata_parser
+    from onelogin.saml2 import settings as saml2_settings
+
     from fluxbase.config.saml import Saml, SamlProvider
     from fluxbase.outbound.client import OutboundClient
+else:
+    saml2_constants = Deferred("onelogin.saml2.constants")
+    saml2_idp_metadata_parser = Deferred("onelogin.saml2.idp_metadata_parser")
+    saml2_settings = Deferred("onelogin.saml2.settings")
 
 KEPT_SECONDS = 3600
 ACS_PATH = "/auth/v1/saml/acs"
@@ -74,25 +79,31 @@ class SamlRegistry:
         """Where assertions are delivered."""
         return self._public_url + ACS_PATH
 
-    async def toolkit(self, name: str, *, wants_signed_messages: bool = False) -> OneLogin_Saml2_Settings:
+    async def toolkit(self, name: str, *, wants_signed_messages: bool = False) -> saml2_settings.OneLogin_Saml2_Settings:
         """The toolkit's settings for one provider. Raises PeerUnavailable when its metadata cannot be read."""
         provider = self.get(name)
         idp: dict[str, Any] = {"entityId": provider.entity_id}
         if provider.metadata_url:
             idp = await self._load(name, provider)
         else:
-            idp["singleSignOnService"] = {"url": provider.sso_url, "binding": Names.BINDING_HTTP_REDIRECT}
+            idp["singleSignOnService"] = {
+                "url": provider.sso_url,
+                "binding": saml2_constants.OneLogin_Saml2_Constants.BINDING_HTTP_REDIRECT,
+            }
             if provider.slo_url:
-                idp["singleLogoutService"] = {"url": provider.slo_url, "binding": Names.BINDING_HTTP_REDIRECT}
+                idp["singleLogoutService"] = {
+                    "url": provider.slo_url,
+                    "binding": saml2_constants.OneLogin_Saml2_Constants.BINDING_HTTP_REDIRECT,
+                }
             idp["x509certMulti"] = {"signing": provider.certificates, "encryption": provider.certificates[:1]}
-        return OneLogin_Saml2_Settings(self._toolkit(idp, wants_signed_messages=wants_signed_messages))
+        return saml2_settings.OneLogin_Saml2_Settings(self._toolkit(idp, wants_signed_messages=wants_signed_messages))
 
     async def _load(self, name: str, provider: SamlProvider) -> dict[str, Any]:
         held = self._metadata.get(name)
         if held is None or time.monotonic() - held[0] > KEPT_SECONDS:
             answer = await self._outbound.get(provider.metadata_url, headers={"accept": "application/samlmetadata+xml, application/xml"})
             try:
-                parsed = OneLogin_Saml2_IdPMetadataParser.parse(answer.body, entity_id=provider.entity_id)
+                parsed = saml2_idp_metadata_parser.OneLogin_Saml2_IdPMetadataParser.parse(answer.body, entity_id=provider.entity_id)
                 idp = dict(parsed["idp"])
             except Exception as error:
                 raise PeerUnavailable(name) from error
@@ -103,17 +114,20 @@ class SamlRegistry:
 
     def metadata(self) -> bytes:
         """Our metadata document."""
-        settings = OneLogin_Saml2_Settings(self._toolkit(None, wants_signed_messages=False), sp_validation_only=True)
+        settings = saml2_settings.OneLogin_Saml2_Settings(self._toolkit(None, wants_signed_messages=False), sp_validation_only=True)
         found = settings.get_sp_metadata()
         return found if isinstance(found, bytes) else found.encode()
 
     def _toolkit(self, idp: dict[str, Any] | None, *, wants_signed_messages: bool) -> dict[str, Any]:
-        ours = self._settings
+        ours, names = self._settings, saml2_constants.OneLogin_Saml2_Constants
         service = {
             "entityId": ours.entity_id or self._public_url + METADATA_PATH,
-            "assertionConsumerService": {"url": self.acs_url, "binding": Names.BINDING_HTTP_POST},
-            "singleLogoutService": {"url": self._public_url + SLO_PATH, "binding": Names.BINDING_HTTP_REDIRECT},
-            "NameIDFormat": Names.NAMEID_PERSISTENT,
+            "assertionConsumerService": {"url": self.acs_url, "binding": names.BINDING_HTTP_POST},
+            "singleLogoutService": {
+                "url": self._public_url + SLO_PATH,
+                "binding": names.BINDING_HTTP_REDIRECT,
+            },
+            "NameIDFormat": names.NAMEID_PERSISTENT,
             "x509cert": ours.certificate,
             "privateKey": "" if ours.private_key is None else ours.private_key.reveal(),
         }
@@ -121,7 +135,7 @@ class SamlRegistry:
             "authnRequestsSigned": self.is_signing, "logoutRequestSigned": self.is_signing, "logoutResponseSigned": self.is_signing,
             "wantAssertionsSigned": True, "wantMessagesSigned": wants_signed_messages, "wantNameId": True, "wantAttributeStatement": False,
             "requestedAuthnContext": False, "rejectDeprecatedAlgorithm": True, "allowRepeatAttributeName": True,
-            "signatureAlgorithm": Names.RSA_SHA256, "digestAlgorithm": Names.SHA256, "metadataValidUntil": None,
+            "signatureAlgorithm": names.RSA_SHA256, "digestAlgorithm": names.SHA256, "metadataValidUntil": None,
         }  # fmt: skip
         found: dict[str, Any] = {"strict": True, "debug": False, "sp": service, "security": security}
         return {**found, "idp": idp} if idp is not None else found

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.proof.calls import accounts, control, data, documents, keys, mailed, platform, providers, rbac, settings, tenants
+from fluxbase.proof.calls import (
+    accounts,
+    captcha,
+    control,
+    dashboard,
+    data,
+    documents,
+    factors,
+    keys,
+    mailed,
+    passkeys,
+    platform,
+    providers,
+    rbac,
+    settings,
+    tenants,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,11 +29,15 @@ if TYPE_CHECKING:
 
 CALLS: Mapping[str, tuple[Call, ...]] = {
     **accounts.CALLS,
+    **captcha.CALLS,
     **control.CALLS,
+    **dashboard.CALLS,
     **data.CALLS,
     **documents.CALLS,
+    **factors.CALLS,
     **keys.CALLS,
     **mailed.CALLS,
+    **passkeys.CALLS,
     **providers.CALLS,
     **platform.CALLS,
     **rbac.CALLS,

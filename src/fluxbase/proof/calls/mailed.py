@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fluxbase.proof.call import NOBODY, SERVICE, USER, Call
+from fluxbase.proof.calls.captcha import SOLVED
 
 NATIVE = "/api/v1/auth"
 _SAME = "the same answer for every address"
@@ -24,10 +25,16 @@ def _take(path: str, *status: int, **more: object) -> tuple[Call, ...]:
     return (Call("POST", path, by=NOBODY, body={**_TOKEN, **more}, status=status, shows="", because=_REFUSED),)
 
 
+def _reset(path: str, solution: dict[str, object]) -> tuple[Call, ...]:
+    """With a captcha of its own tenant; the other's is refused."""
+    body = {"email": "{fresh}@proof.example", **solution}
+    return (Call("POST", path, by=NOBODY, body=body, is_secret=True, shows="", because=_SAME, before=SOLVED),)
+
+
 CALLS: dict[str, tuple[Call, ...]] = {
     "gotrue.otp.post": _ask("/auth/v1/otp"),
     "gotrue.magiclink.post": _ask("/auth/v1/magiclink"),
-    "gotrue.recover.post": _ask("/auth/v1/recover"),
+    "gotrue.recover.post": _reset("/auth/v1/recover", {"gotrue_meta_security": {"captcha_token": "{captcha}.{solution}"}}),
     "gotrue.resend.post": _ask("/auth/v1/resend", type="signup"),
     "gotrue.verify.get": (
         Call("GET", "/auth/v1/verify?type=magiclink&token=fb_ot_x", by=NOBODY, shows="", because="reads no table"),
@@ -42,7 +49,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     ),
     "auth.magiclink.post": _ask(f"{NATIVE}/magiclink"),
     "auth.magiclink.verify.post": _take(f"{NATIVE}/magiclink/verify", 400),
-    "auth.password.reset.post": _ask(f"{NATIVE}/password/reset"),
+    "auth.password.reset.post": _reset(f"{NATIVE}/password/reset", {"challenge_id": "{captcha}", "captcha_token": "{solution}"}),
     "auth.password.reset.verify.post": _take(f"{NATIVE}/password/reset/verify", 400),
     "auth.password.reset.confirm.post": _take(f"{NATIVE}/password/reset/confirm", 400, **_PASSWORD),
     "auth.verify-email.post": _take(f"{NATIVE}/verify-email", 400),

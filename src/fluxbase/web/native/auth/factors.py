@@ -108,7 +108,8 @@ class NativeFactors:
         made = await self._factors.enrol_totp(
             tenant_of(request, self._registry), caller_of(request), friendly_name=wanted.friendly_name, issuer=wanted.issuer
         )
-        picture = {"qr_code": totp.qr_png_data_uri(made.uri), "qr_svg": totp.qr_svg(made.uri), "secret": made.secret, "uri": made.uri}
+        code = totp.qr(made.uri)
+        picture = {"qr_code": totp.qr_png_data_uri(code), "qr_svg": totp.qr_svg(code), "secret": made.secret, "uri": made.uri}
         return JSONResponse({"id": made.factor.id, "type": "totp", "totp": picture}, headers=_NO_STORE)
 
     async def enable(self, body: CodeBody, request: Request) -> JSONResponse:

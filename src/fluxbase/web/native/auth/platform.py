@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from fastapi import Path, Request
@@ -10,31 +10,29 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.auth.platform import INSTANCE_ADMIN
-from fluxbase.auth.users import IssuedSession, SecondFactorRequired
-from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, REFRESH, SIGN_IN, Access
+from fluxbase.kernel.access import ADMIN, ADMIN_SETUP, ADMIN_SIGN_IN, CONTROL_PLANE, REFRESH, Access
 from fluxbase.kernel.errors import Forbidden, NotFound
 from fluxbase.kernel.permissions import OUTSIDE, administers
 from fluxbase.tenancy.registry import unknown_tenant
 from fluxbase.web.caller import caller_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
-from fluxbase.web.native.auth.shapes import tokens_body
+from fluxbase.web.native.auth.platform_shapes import NO_STORE, admin_body, entered
 
 if TYPE_CHECKING:
     from fluxbase.auth.platform import Platform
     from fluxbase.auth.sessions import Sessions
-    from fluxbase.auth.users import User
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.web.control import ControlPlane
 
 ROOT = "/api/v1/admin"
+DASHBOARD = "/api/v1/dashboard/auth"
 INVITATIONS = f"{ROOT}/invitations"
 ADMINS = f"{ROOT}/tenants/{{tenant}}/admins"
 TenantPath = Annotated[str, Path(max_length=100)]
 Token = Annotated[str, Path(max_length=200)]
-_NO_STORE = {"cache-control": "no-store"}
 
 
 class SetUpBody(BaseModel):
@@ -85,24 +83,6 @@ class AssignBody(BaseModel):
     user_id: UUID
 
 
-def admin_body(user: User) -> dict[str, Any]:
-    """A platform user; the name as the server and as the SDK call it."""
-    name = user.user_metadata.get("name", "")
-    return {
-        "id": user.id, "email": user.email, "role": user.role, "name": name, "full_name": name,
-        "email_verified": user.email_confirmed_at is not None, "is_active": not user.is_banned, "is_locked": user.is_locked,
-        "locked_until": user.locked_until, "last_login_at": user.last_sign_in_at, "created_at": user.created_at,
-        "updated_at": user.updated_at,
-    }  # fmt: skip
-
-
-def entered(found: IssuedSession | SecondFactorRequired) -> dict[str, Any]:
-    """A session, or the second step."""
-    if isinstance(found, SecondFactorRequired):
-        return {"requires_2fa": True, "user_id": found.user.id, "ticket": found.ticket, "factors": list(found.factors)}
-    return {"user": admin_body(found.user), **tokens_body(found)}
-
-
 class PlatformRoutes:
     """Translates; every rule is in ``auth/platform.py``."""
 
@@ -115,11 +95,14 @@ class PlatformRoutes:
         """The surface on one screen."""
         for method, path, endpoint, name, limit in (
             ("GET", f"{ROOT}/setup/status", self.setup_status, "platform.setup_status", CONTROL_PLANE),
-            ("POST", f"{ROOT}/setup", self.set_up, "platform.setup", SIGN_IN),
-            ("POST", f"{ROOT}/login", self.login, "platform.login", SIGN_IN),
+            ("POST", f"{ROOT}/setup", self.set_up, "platform.setup", ADMIN_SETUP),
+            ("POST", f"{ROOT}/login", self.login, "platform.login", ADMIN_SIGN_IN),
             ("POST", f"{ROOT}/refresh", self.refresh, "platform.refresh", REFRESH),
+            ("POST", f"{DASHBOARD}/signup", self.set_up, "dashboard.signup", ADMIN_SETUP),
+            ("POST", f"{DASHBOARD}/login", self.login, "dashboard.login", ADMIN_SIGN_IN),
+            ("POST", f"{DASHBOARD}/refresh", self.refresh, "dashboard.refresh", REFRESH),
             ("GET", "/api/v1/invitations/{token}/validate", self.validate, "invitations.validate", CONTROL_PLANE),
-            ("POST", "/api/v1/invitations/{token}/accept", self.accept, "invitations.accept", SIGN_IN),
+            ("POST", "/api/v1/invitations/{token}/accept", self.accept, "invitations.accept", ADMIN_SETUP),
         ):
             control.add(method, path, endpoint, access=Access.PUBLIC, limit=limit, name=name)
         for method, path, endpoint, name in (
@@ -149,18 +132,20 @@ class PlatformRoutes:
         """201: the first instance administrator, signed in."""
         device = device_of(context_of(request.scope))
         return JSONResponse(
-            entered(await self._platform.set_up(body.email, body.password, body.name, body.setup_token, device)), 201, _NO_STORE
+            entered(await self._platform.set_up(body.email, body.password, body.name, body.setup_token, device), self._platform),
+            201,
+            NO_STORE,
         )
 
     async def login(self, body: LoginBody, request: Request) -> JSONResponse:
         """A session, or the second step."""
         found = await self._platform.sign_in(body.email, body.password, device_of(context_of(request.scope)))
-        return JSONResponse(entered(found), headers=_NO_STORE)
+        return JSONResponse(entered(found, self._platform), headers=NO_STORE)
 
     async def refresh(self, body: RefreshBody, request: Request) -> JSONResponse:
         """The next pair of tokens."""
         found = await self._sessions.refresh(self._platform.home, body.refresh_token, device_of(context_of(request.scope)))
-        return JSONResponse(entered(found), headers=_NO_STORE)
+        return JSONResponse(entered(found, self._platform), headers=NO_STORE)
 
     async def logout(self, request: Request) -> JSONResponse:
         """Refused on the next request."""
@@ -185,7 +170,7 @@ class PlatformRoutes:
         if body.role == INSTANCE_ADMIN and caller.platform_role != INSTANCE_ADMIN:
             raise Forbidden("Only an administrator of the instance invites one.", code="instance_required")
         row, token = await self._platform.invite(caller, body.email, body.role, None if body.role == INSTANCE_ADMIN else caller.tenant)
-        return JSONResponse({**row, "invitation": row, "token": token}, 201, _NO_STORE)
+        return JSONResponse({**row, "invitation": row, "token": token}, 201, NO_STORE)
 
     async def withdraw(self, token: Token, request: Request) -> Response:
         """By id or token; void from now on."""
@@ -202,7 +187,7 @@ class PlatformRoutes:
     async def accept(self, token: Token, body: AcceptBody, request: Request) -> JSONResponse:
         """201: the account, signed in."""
         found = await self._platform.accept(token, body.password, body.name, device_of(context_of(request.scope)))
-        return JSONResponse(entered(found), 201, _NO_STORE)
+        return JSONResponse(entered(found, self._platform), 201, NO_STORE)
 
     async def list_admins(self, tenant: TenantPath, request: Request) -> JSONResponse:
         """Administrators of a tenant one administers."""

@@ -110,7 +110,7 @@ class GoTrueFactors:
         if body.factor_type != "totp":
             raise AuthError("factor_type needs to be totp or webauthn", code="validation_failed")
         made = await self._factors.enrol_totp(tenant, caller, friendly_name=name, issuer=body.issuer or "")
-        shown = {"qr_code": totp.qr_svg(made.uri), "secret": made.secret, "uri": made.uri}
+        shown = {"qr_code": totp.qr_svg(totp.qr(made.uri)), "secret": made.secret, "uri": made.uri}
         return JSONResponse({"id": made.factor.id, "type": "totp", "friendly_name": name, "totp": shown}, headers=_NO_STORE)
 
     async def challenge(self, factor: Identifier, request: Request) -> JSONResponse:

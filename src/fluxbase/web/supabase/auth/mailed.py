@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from fluxbase.auth.account_mails import MailRequest
 from fluxbase.auth.one_time import LINK_TYPES, PURPOSES
+from fluxbase.auth.platform import HOME
 from fluxbase.auth.redirects import with_parameters
 from fluxbase.auth.users import IssuedSession, SecondFactorRequired
 from fluxbase.auth.verification import AppCode, HalfConfirmed, Proof
@@ -229,7 +230,7 @@ class GoTrueMailed:
         context, parsed = context_of(request.scope), parse_opaque(token, (ONE_TIME,))
         if context.tenant is None and b"apikey" not in context.headers and parsed is not None:
             found = await self._registry.find("locator", parsed.locator)
-            if found is not None:
+            if found is not None and found.id != HOME:  # an administrator's link has a page of its own
                 return found
         return tenant_of(request, self._registry)
 
