@@ -18,7 +18,7 @@ TESTS  ?= tests
 PYTEST := $(PY) -m pytest -n $(shell echo $$((2 * $$(nproc)))) --dist loadfile
 
 .DEFAULT_GOAL := menu
-.PHONY: menu run test test-all check fix docs bench bench-all setup clean
+.PHONY: menu run test test-slow test-all check fix docs bench bench-all setup clean
 
 menu:  ## this list
 	@echo "Fluxbase. Commands:"; awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,10 +26,13 @@ menu:  ## this list
 run: $(RUN)  ## start the server with its own PostgreSQL and the flights example; prints URL and keys
 	@exec $(ENV)/bin/fluxbase start --example examples/flights $(ARGS)
 
-test: $(DEV) $(CLIENTS)  ## run the tests (TESTS=tests/unit ARGS="-k name" narrow them)
-	$(PYTEST) $(TESTS) $(ARGS)
+test: $(DEV) $(CLIENTS)  ## run the tests, under five minutes (TESTS=tests/unit ARGS="-k name" narrow them)
+	$(PYTEST) $(TESTS) $(if $(filter tests,$(TESTS)),-m "not slow") $(ARGS)
 
-test-all: $(DEV) $(CLIENTS)  ## run the tests with the long ones (more examples of the property tests)
+test-slow: $(DEV) $(CLIENTS)  ## run the other half: tests that start, kill and compare whole programs
+	$(PYTEST) $(TESTS) -m slow $(ARGS)
+
+test-all: $(DEV) $(CLIENTS)  ## run all of them with the long ones (more examples of the property tests)
 	FLUXBASE_TESTS_LONG=1 $(PYTEST) $(TESTS) $(ARGS)
 
 check: $(DEV)  ## formatting, lint, types, layers, spelling

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import orjson
@@ -18,6 +19,7 @@ import pytest
 from fluxbase.auth.captcha.proof_of_work import is_solved
 from tests.support.accounts import PASSWORD
 from tests.support.administrator import administrator, login
+from tests.support.command import fluxbase
 from tests.support.second_factor import claims
 from tests.support.server import Server, start_server
 from tests.support.verification_server import VerificationServer, verification_server
@@ -33,6 +35,13 @@ begin
   if event #>> '{user,email}' like 'slow%' then perform pg_sleep(5); end if;
   if event #>> '{user,email}' like 'broken%' then perform 1 / 0; end if;
   if event #>> '{user,email}' like 'whoami%' then raise exception '% % %', session_user, current_user, auth.role(); end if;
+  return null;
+end $$;
+create or replace function hooks.after_sign_up(event jsonb) returns jsonb language plpgsql security definer as $$
+begin
+  if to_regclass('public.profiles') is not null then
+    insert into public.profiles select (event #>> '{user,id}')::uuid, (select count(*) from auth.users where id = (event #>> '{user,id}')::uuid);
+  end if;
   return null;
 end $$;
 create or replace function hooks.token_issue(event jsonb) returns jsonb language sql as
@@ -57,9 +66,10 @@ def hooked(peer: VerificationServer) -> Iterator[Server]:
         is_twin=True,
         env={
             "FLUXBASE_CAPTCHA_ENABLED": "true", "FLUXBASE_CAPTCHA_ENDPOINTS": '["signup"]', "FLUXBASE_CAPTCHA_DIFFICULTY_BITS": "8",
-            "FLUXBASE_HOOKS_BEFORE_SIGN_UP": "sql:hooks.before_sign_up", "FLUXBASE_HOOKS_TOKEN_ISSUE": "sql:hooks.token_issue",
+            "FLUXBASE_HOOKS_BEFORE_SIGN_UP": "sql:hooks.before_sign_up", "FLUXBASE_HOOKS_AFTER_SIGN_UP": "sql:hooks.after_sign_up",
+            "FLUXBASE_HOOKS_TOKEN_ISSUE": "sql:hooks.token_issue",
             "FLUXBASE_HOOKS_BEFORE_SIGN_IN": peer.url, "FLUXBASE_HOOKS_AFTER_SIGN_IN": peer.url, "FLUXBASE_HOOKS_SECRET": SECRET,
-            "FLUXBASE_HOOKS_TIMEOUT_SECONDS": "1", "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": '["127.0.0.1/32"]',
+            "FLUXBASE_HOOKS_TIMEOUT_SECONDS": "1", "FLUXBASE_AUTH_MAIL_INTERVAL_SECONDS": "0", "FLUXBASE_OUTBOUND_ALLOWED_NETWORKS": '["127.0.0.1/32"]',
         },
     )  # fmt: skip
     running.sql(HOOKS)
@@ -226,6 +236,51 @@ def test_a_function_before_sign_up_decides(hooked: Server, name: str, status: in
     assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
     assert "division" not in answer.text
     assert hooked.root_sql(f"select count(*) from auth.users where email = '{email}'") == [(0,)]
+
+
+def redeemed(server: Server, email: str, headers: dict[str, str]) -> httpx.Response:
+    """A magic link asked for by an address that nobody has, and followed."""
+    assert server.post("/api/v1/auth/magiclink", json={"email": email}).status_code == 200
+    shown = fluxbase("mail", "show", "--json", "--data", server.data_dir, cwd=server.data_dir)
+    token = parse_qs(urlsplit(json.loads(shown.stdout)["url"]).query)["token"][0]
+    return server.post("/api/v1/auth/magiclink/verify", json={"token": token}, headers=headers)
+
+
+WAYS: dict[str, Callable[[Server, str, dict[str, str]], httpx.Response]] = {
+    "invite": lambda server, email, headers: server.post("/auth/v1/invite", key="service", json={"email": email}, headers=headers),
+    "link": lambda server, email, headers: server.post(
+        "/auth/v1/admin/generate_link", key="service", json={"type": "magiclink", "email": email}, headers=headers
+    ),
+    "mail": redeemed,
+}
+
+
+@pytest.mark.twin("hooks:every-way")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_function_before_sign_up_decides_about_every_way_in(hooked: Server, way: str) -> None:
+    """Whom it refuses comes in by no invitation, link or mail either (the twin that asks at sign-up alone lets him); an
+    administrator who makes the account himself is not asked."""
+    email = f"refused-{uuid.uuid4().hex}@example.test"
+    refused = WAYS[way](hooked, email, {})
+    assert (refused.status_code, "Not this address." in refused.text) == (403, True), refused.text
+    assert hooked.root_sql(f"select count(*) from auth.users where email = '{email}'") == [(0,)]
+    assert WAYS[way](hooked, email, {"x-twin-without": "hooks:every-way"}).status_code == 200
+    made = hooked.post("/auth/v1/admin/users", key="service", json={"email": f"refused-{uuid.uuid4().hex}@example.test"})
+    assert made.status_code == 200, made.text
+
+
+def test_an_after_hook_sees_what_it_is_told_of(hooked: Server, peer: VerificationServer) -> None:
+    """Told when the transaction is committed, of administrators' accounts too; the account that was refused is not told of."""
+    hooked.sql("create table if not exists public.profiles (id uuid primary key, seen int); delete from public.profiles")
+    made = hooked.post("/auth/v1/admin/users", key="service", json={"email": f"{uuid.uuid4().hex}@example.test"}).json()["id"]
+    sign_up(hooked, work(hooked), f"refused-{uuid.uuid4().hex}@example.test")
+    own = sign_up(hooked, work(hooked)).json()["user"]["id"]
+    for _ in range(200):
+        rows = hooked.root_sql("select id::text, seen from public.profiles")
+        if len(rows) == 2:
+            break
+        time.sleep(0.05)
+    assert sorted(rows) == sorted([(made, 1), (own, 1)])
 
 
 def test_a_function_runs_as_a_client_role(hooked: Server) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.support.server import Server
+from tests.support.accounts import PASSWORD, sign_up
+from tests.support.server import Server, start_server
 
 CANARY, MINE = "talking-canary", str(uuid.uuid4())
 SCHEMA = f"""
@@ -112,3 +114,42 @@ def test_hidden_and_absent_rows_give_the_same_answer(pay: Server) -> None:
         hidden, absent = (pay.request("GET", f"/rest/v1/pay?id=eq.{n}", headers=single) for n in (2, 77))
         assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
     assert pay.root_sql("select amount from pay where id = 2") == [(7,)]
+
+
+@pytest.fixture(scope="module")
+def broken() -> Iterator[Server]:
+    """A server whose accounts lack a column that it reads: an exception that nobody foresaw, in the middle of a sign-in."""
+    running = start_server(is_twin=True)
+    sign_up(running, "ada@example.test")
+    running.root_sql("alter table auth.users rename column raw_app_meta_data to gone")
+    yield running
+    running.stop()
+
+
+@pytest.mark.twin("errors:constant")
+@pytest.mark.parametrize(
+    ("path", "shape"),
+    [("/api/v1/auth/signin", {"error", "code", "request_id"}), ("/auth/v1/token?grant_type=password", {"code", "error_code", "msg"})],
+)
+def test_an_exception_nobody_foresaw_is_a_constant_body(broken: Server, path: str, shape: set[str]) -> None:
+    """500 in the dialect's shape, with its headers, and nothing of what happened; the log has it under the request's id. The twin tells."""
+    body = {"email": "ada@example.test", "password": PASSWORD}
+    answer = broken.post(path, json=body)
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (500, "application/json")
+    assert shape <= set(answer.json())
+    assert "raw_app_meta_data" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    for _ in range(200):  # it is written once the answer is on its way
+        logged = [line for line in broken.log.splitlines() if answer.headers["x-request-id"] in line and "unexpected_error" in line]
+        if logged:
+            break
+        time.sleep(0.05)
+    assert "raw_app_meta_data" in "".join(logged)
+    assert "raw_app_meta_data" in broken.post(path, json=body, headers={"x-twin-without": "errors:constant"}).text
+
+
+def test_a_body_that_is_no_form_is_a_declared_error(server: Server) -> None:
+    """What the framework refuses before a handler runs has our shape as well."""
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = server.post("/dashboard/reset-password", key=None, content=b"--y\r\nnonsense", headers=headers)
+    assert (answer.status_code, answer.json().keys()) == (400, {"error", "code", "request_id"})

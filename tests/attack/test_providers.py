@@ -20,11 +20,20 @@ from tests.support.accounts import sign_up
 from tests.support.openid import APP, CLIENT_ID, OTHER_APP, Browser, OpenIdServer, openid_server, pkce
 from tests.support.server import Server
 
+HOOK = """
+create schema if not exists hooks;
+create or replace function hooks.refuses(event jsonb) returns jsonb language sql as $$
+  select jsonb_build_object('decision', 'reject', 'message', 'Not here.') where event #>> '{user,email}' like 'refused%' $$;
+grant usage on schema hooks to service_role; grant execute on function hooks.refuses(jsonb) to service_role
+"""
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[OpenIdServer]:
     """A server that asks for confirmed addresses, a certified provider and two that lie."""
-    with openid_server(FLUXBASE_AUTH_REQUIRE_EMAIL_VERIFICATION="true") as running:
+    env = {"FLUXBASE_AUTH_REQUIRE_EMAIL_VERIFICATION": "true", "FLUXBASE_HOOKS_BEFORE_SIGN_UP": "sql:hooks.refuses"}
+    with openid_server(**env) as running:
+        running.server.sql(HOOK)
         yield running
 
 
@@ -39,10 +48,12 @@ def has_session(answer: httpx.Response) -> bool:
 
 
 def account(server: Server, email: str, *, is_confirmed: bool) -> str:
-    """An account as sign-up leaves it, its address confirmed or not; its id."""
+    """An account as sign-up leaves it, its address confirmed by mail or not; its id."""
     rows = server.sql(
-        "insert into auth.users (tenant_id, email, email_confirmed_at) select id, %s, case when %s then now() end from platform.tenants "
-        "where slug = 'default' returning id::text",
+        "with made as (insert into auth.users (tenant_id, email, email_confirmed_at) select id, %s, case when %s then now() end "
+        "from platform.tenants where slug = 'default' returning tenant_id, id, email, email_confirmed_at) "
+        "insert into auth.identities (tenant_id, user_id, provider, issuer, subject, identity_data) select tenant_id, id, 'email', 'email', "
+        "id::text, jsonb_build_object('email', email, 'email_verified', email_confirmed_at is not null) from made returning user_id::text",
         email, is_confirmed,
     )  # fmt: skip
     return str(rows[0][0])
@@ -178,7 +189,9 @@ def test_accounts_are_joined_only_verified_to_verified(world: OpenIdServer, prov
     else:
         assert answer.json()["user"]["id"] != user
         assert answer.json()["user"]["email"] == ""
-    assert len(world.server.sql("select 1 from auth.identities where user_id = %s", user)) == int(word is True and is_confirmed)
+    assert len(world.server.sql("select 1 from auth.identities where user_id = %s and provider <> 'email'", user)) == int(
+        word is True and is_confirmed
+    )
 
 
 @pytest.mark.twin("oauth:linking", "oauth:verified")
@@ -582,15 +595,59 @@ def test_a_refused_consent_comes_back_as_an_error(world: OpenIdServer) -> None:
     assert "%3C" not in answer.headers["location"]
 
 
+@pytest.mark.twin("oauth:proven")
 def test_an_auto_confirmed_account_is_not_joined() -> None:
-    """Where sign-up takes any address at its word, an attacker who took the victim's gets nothing of the victim's sign-in."""
+    """Where sign-up takes any address at its word, an attacker who took the victim's gets nothing of the victim's sign-in (the twin that
+    counts a confirmed address as proven gives it to him); nor does he when he changes his own address to the victim's."""
     with openid_server() as world:
-        victim = address()
-        attacker = sign_up(world.server, victim)
-        world.liar.tell(sub=uuid.uuid4().hex, email=victim, email_verified=True)
+        for is_taken_later in (False, True):
+            victim = address()
+            attacker = sign_up(world.server, address() if is_taken_later else victim)
+            assert attacker.user().json()["email_verified"] is False
+            if is_taken_later:
+                changed = world.server.request("PATCH", "/api/v1/auth/user", key=attacker.access, json={"email": victim})
+                assert changed.json()["email"] == victim
+            assert world.server.sql("select 1 from auth.users where id = %s and email_confirmed_at is not null", attacker.id) == [(1,)]
+            world.liar.tell(sub=uuid.uuid4().hex, email=victim, email_verified=True)
+            answer = Browser(world.server).sign_in("liar")
+            assert (answer.status_code, answer.json()["error_code"]) == (422, "email_exists")
+            assert world.server.sql("select provider from auth.identities where user_id = %s", attacker.id) == [("email",)]
+            assert Browser(world.server, without="oauth:proven").sign_in("liar").json()["user"]["id"] == attacker.id
+
+
+def test_an_account_from_before_confirmation_was_asked_is_not_joined(world: OpenIdServer) -> None:
+    """Switching auth.require_email_verification on makes no proof of what was taken at its word before: such an account is not joined."""
+    victim = address()
+    user = account(world.server, victim, is_confirmed=False)
+    world.server.sql("update auth.users set email_confirmed_at = now() where id = %s", user)
+    world.liar.tell(sub=uuid.uuid4().hex, email=victim, email_verified=True)
+    assert Browser(world.server).sign_in("liar").status_code == 422
+
+
+def test_what_an_administrator_vouches_for_is_joined(world: OpenIdServer) -> None:
+    """An account made with email_confirm is proven by his word, one made without is not; another address is vouched for anew."""
+    for is_vouched, status in ((True, 200), (False, 422)):
+        email = address()
+        made = world.server.post("/auth/v1/admin/users", key="service", json={"email": email, "email_confirm": is_vouched}).json()
+        world.liar.tell(sub=uuid.uuid4().hex, email=email, email_verified=True)
         answer = Browser(world.server).sign_in("liar")
-        assert (answer.status_code, answer.json()["error_code"]) == (422, "email_exists")
-        assert world.server.sql("select provider from auth.identities where user_id = %s", attacker.id) == [("email",)]
+        assert answer.status_code == status
+        if is_vouched:
+            assert answer.json()["user"]["id"] == made["id"]
+    email = address()
+    made = world.server.post("/auth/v1/admin/users", key="service", json={"email": address(), "email_confirm": True}).json()
+    world.server.request("PUT", f"/auth/v1/admin/users/{made['id']}", key="service", json={"email": email})
+    world.liar.tell(sub=uuid.uuid4().hex, email=email, email_verified=True)
+    assert Browser(world.server).sign_in("liar").status_code == 422
+
+
+def test_the_hook_before_sign_up_is_asked_about_providers_too(world: OpenIdServer) -> None:
+    """Whom it refuses has no account through a provider either, and no identity waits for him."""
+    subject = uuid.uuid4().hex
+    world.liar.tell(sub=subject, email=f"refused-{subject}@op.test", email_verified=True)
+    answer = Browser(world.server).sign_in("liar")
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "hook_rejected")
+    assert world.server.sql("select 1 from auth.identities where subject = %s", subject) == []
 
 
 def test_the_certified_provider_is_linked_refreshed_and_logged_out_of(world: OpenIdServer) -> None:

@@ -10,6 +10,7 @@ from tests.clients.native_sdk import Client, SdkError
 from tests.support.server import Server
 
 SCHEMA = """
+drop table if exists tasks;
 create table tasks (id int primary key, title text not null, done boolean, tags text[]);
 create policy everybody on tasks using (true) with check (true);
 insert into tasks select n, 'task ' || n, n % 2 = 0, array['t' || n] from generate_series(1, 57) n;

@@ -76,6 +76,27 @@ def test_a_read_cut_in_the_middle_of_its_reply_is_asked_again_once(database: Dat
     behind(database, scenario)
 
 
+def test_farewell_and_end_that_come_together_are_noticed(database: Database) -> None:
+    """PostgreSQL ends a backend while our process is busy, so that its last words and the end are read at once: 503 now, not at the deadline."""
+
+    async def scenario(caller: Caller) -> None:
+        asked = asyncio.create_task(caller.run("select pg_sleep(20)::text, '1'", mode=Mode.WRITE))
+        running = "from pg_stat_activity where query like '%pg_sleep(20)%' and wait_event = 'PgSleep'"
+        while not database.sql(f"select 1 {running}"):
+            await asyncio.sleep(0.01)
+        assert database.sql(f"select pg_terminate_backend(pid, 5000) {running}") == [(True,)]  # the loop reads nothing meanwhile
+        with pytest.raises(Unavailable) as caught:
+            await asyncio.wait_for(asked, 5)
+        assert caught.value.code == "connection_lost"
+
+    async def direct() -> None:
+        async with database.caller() as caller:
+            assert await caller.run("select 'warm', '1'") == (b"warm", b"1")
+            await scenario(caller)
+
+    run(direct())
+
+
 def test_a_write_whose_sync_never_left_is_sent_again(database: Database) -> None:
     """What certainly was not executed is repeated for a write too: here the connection ended while it was idle."""
 

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.process.conftest import Start
+from tests.support.processes import wait_until, worker_pids
 from tests.support.server import Server, start_server
 
 
@@ -90,10 +91,11 @@ def test_counters_do_not_go_back_when_workers_are_replaced(busy: Server) -> None
     busy.get("/rest/v1/t")
     time.sleep(1.2)
     name = "fluxbase_requests_total|method=GET|status=200|surface=rest"
-    before = metrics(busy)[name]
+    before, old = metrics(busy)[name], worker_pids(busy)
     busy.process.send_signal(signal.SIGHUP)
     assert log_lines(busy, event="reloading")
-    time.sleep(6)
+    wait_until(lambda: len(worker_pids(busy)) == 2 and not worker_pids(busy) & old, 40)
+    wait_until(lambda: metrics(busy)["fluxbase_workers"] == 2, 10)
     after = metrics(busy)
     assert after[name] >= before
     assert after["fluxbase_workers"] == 2

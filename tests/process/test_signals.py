@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from tests.process.conftest import Start
+from tests.support.processes import wait_until, worker_pids
 from tests.support.server import Server, wait_ready
 
 SLOW = """
@@ -23,26 +23,10 @@ grant execute on function public.slow(float8) to anon;
 """
 
 
-def worker_pids(server: Server) -> set[int]:
-    """The processes that accept connections: children of the main process started by multiprocessing."""
-    listing = subprocess.run(
-        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(server.process.pid)], capture_output=True, text=True, check=False
-    ).stdout
-    return {int(line.split()[0]) for line in listing.splitlines() if "spawn_main" in line}
-
-
 def events(server: Server) -> list[str]:
     """The ``event`` of each log line that is no request."""
     lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
     return [line["event"] for line in lines if line["event"] != "request"]
-
-
-def wait_until(is_true: object, seconds: float = 20) -> None:
-    """Poll a claim; fails when it does not come true in time."""
-    ends_at = time.monotonic() + seconds
-    while not is_true():  # type: ignore[operator]
-        assert time.monotonic() < ends_at, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def slow_call(server: Server, pool: ThreadPoolExecutor, seconds: float) -> Future[httpx.Response]:

@@ -1,4 +1,5 @@
-"""``make test-all`` runs the long tests too: FLUXBASE_TESTS_LONG=1.
+"""Which tests run when. ``make test`` is for every change and ends within five minutes on two cores; ``make test-slow`` runs the files
+that start, kill and compare whole programs; CI runs both. ``make test-all`` runs everything with the long tests: FLUXBASE_TESTS_LONG=1.
 
 The variable is taken out of the environment (the program refuses FLUXBASE_ names it does not know) and handed to the
 workers of pytest-xdist under another name. Mark long tests with ``@needs_long``.
@@ -14,3 +15,13 @@ if os.environ.pop("FLUXBASE_TESTS_LONG", "") == "1":
     os.environ["TESTS_LONG"] = "1"
 
 needs_long = pytest.mark.skipif(os.environ.get("TESTS_LONG") != "1", reason="long: make test-all")
+
+SLOW = ("tests/process/", "tests/contract/byo/")
+"""Files of these names are marked ``slow``: nearly every test of them starts a program of its own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)

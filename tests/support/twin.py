@@ -22,6 +22,7 @@ from fluxbase.auth import session_store, user_store
 from fluxbase.auth.accounts import Accounts
 from fluxbase.auth.factors import attempts, step_up
 from fluxbase.auth.factors import store as factor_store
+from fluxbase.auth.new_accounts import NewAccounts
 from fluxbase.auth.passkeys import ceremony
 from fluxbase.auth.passkeys import store as passkey_store
 from fluxbase.auth.passwords import Passwords
@@ -35,9 +36,11 @@ from fluxbase.data import key_tables, service, snapshot
 from fluxbase.db import connection, errors, executor, pool, sql
 from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
+from fluxbase.kernel.errors import Internal
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
 from fluxbase.tenancy import settings as tenant_settings
+from fluxbase.web import errors as web_errors
 from fluxbase.web.middleware import authorise, idempotency
 from fluxbase.web.native import tenant_settings as settings_routes
 from tests.support import gate_twins, mailed_twins, platform_twins
@@ -147,6 +150,10 @@ def _verifies_nothing(_: Any) -> Any:
     return lambda raw, *_: orjson.loads(base64.urlsafe_b64decode(raw.split(".")[1] + "=="))
 
 
+def _asks_nobody(original: Any) -> Any:
+    return lambda *arguments, **options: original(*arguments, **{**options, "is_asked": options["by"] == "sign-up"})
+
+
 def _answers(value: Any) -> Callable[[Any], Any]:
     return lambda _: lambda *_, **__: value
 
@@ -213,6 +220,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "oauth:access-token": (id_token, "check_access_token", _answers(None)),
     "oauth:verified": (profiles, "is_email_verified", lambda _: lambda claims: claims.get("email_verified", True) not in (False, None)),
     "oauth:linking": (linking, "may_link", _answers(True)),
+    "oauth:proven": (linking, "may_link", lambda _: lambda holder, proven: bool(holder.email_confirmed_at) and proven.is_email_verified),
+    "errors:constant": (web_errors, "constant_internal", lambda _: lambda: Internal(repr(sys.exception()))),
+    "hooks:every-way": (NewAccounts, "make", _asks_nobody),
     "oauth:redirect": (RedirectRule, "allows", _answers(True)),
     "oauth:last-way-in": (identities, "has_another_way_in", _answers(True)),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),

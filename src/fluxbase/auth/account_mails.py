@@ -18,6 +18,7 @@ from fluxbase.kernel.access import RECOVERY_ACCOUNT
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
+    from fluxbase.auth.new_accounts import NewAccounts
     from fluxbase.auth.ports import AuditRecorder, RateLimits, SystemSessions, SystemTx
     from fluxbase.auth.users import User
     from fluxbase.tenancy.registry import Tenant
@@ -49,10 +50,11 @@ class AccountMails:
     """Implements ``ports.AccountMails`` and the requests of both dialects."""
 
     def __init__(
-        self, transactions: SystemSessions, tokens: OneTimeTokens, record: AuditRecorder, limits: RateLimits
+        self, transactions: SystemSessions, tokens: OneTimeTokens, record: AuditRecorder, limits: RateLimits, new_accounts: NewAccounts
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._limits = limits
+        self._new_accounts = new_accounts
         self._tokens = tokens
         self._record = record
 
@@ -182,17 +184,7 @@ class AccountMails:
             "email": email, "encrypted_password": password_hash, "is_confirmed": False, "user_metadata": request.user_metadata,
             "is_invited": is_invited,
         }  # fmt: skip
-        user = await make_user(tx, tenant, values, self._record, actor=actor)
+        user = await self._new_accounts.make(tx, tenant, values, by="mail", actor=actor)
         if user is None:
             raise AuthError("A user with this email address has already been registered", code="email_exists")
         return user
-
-
-async def make_user(tx: SystemTx, tenant: Tenant, values: dict[str, Any], record: AuditRecorder, *, actor: str | None) -> User | None:
-    """A new account with its e-mail identity; None when the address is taken."""
-    user_id = await user_store.insert_user(tx, tenant.id, values)
-    if user_id is None:
-        return None
-    await user_store.put_email_identity(tx, tenant.id, user_id, values["email"], is_verified=bool(values.get("is_confirmed")))
-    await record(tx, action="auth.user.created", actor=actor or f"user:{user_id}", resource=f"user:{user_id}", details={"by": "mail"})
-    return await user_store.select_user(tx, tenant.id, user_id)

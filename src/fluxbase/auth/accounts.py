@@ -17,16 +17,15 @@ from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
     from fluxbase.auth.gate import SignInGate
+    from fluxbase.auth.new_accounts import NewAccounts
     from fluxbase.auth.passwords import Passwords
-    from fluxbase.auth.ports import AccountHooks, AccountMails, AuditRecorder, RateLimits, ReauthenticationCheck, SystemSessions, SystemTx
+    from fluxbase.auth.ports import AccountMails, AuditRecorder, RateLimits, ReauthenticationCheck, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired, Session, User
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 _EMAIL = re.compile(r"[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,64}@[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,190}")
-_TOLD = ("email", "user_metadata", "is_anonymous")
-"""What the hook of sign-up is told of a new account."""
 LONGEST_PASSWORD = 4096
 """Read at all, before it is judged: hashing is not for megabytes."""
 
@@ -59,9 +58,10 @@ class Accounts:
 
     def __init__(
         self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, gate: SignInGate, record: AuditRecorder,
-        limits: RateLimits,
+        limits: RateLimits, new_accounts: NewAccounts,
     ) -> None:  # fmt: skip
         self._transactions = transactions
+        self._new_accounts = new_accounts
         self._limits = limits
         self._passwords = passwords
         self._sessions = sessions
@@ -69,7 +69,6 @@ class Accounts:
         self._record = record
         self.mails: AccountMails | None = None
         self.check_nonce: ReauthenticationCheck | None = None
-        self.hooks: AccountHooks | None = None
 
     async def sign_up(self, tenant: Tenant, new: NewAccount, device: Device) -> User | IssuedSession | SecondFactorRequired:
         """A new account and its first session; only the user where the address must be confirmed first.
@@ -91,7 +90,7 @@ class Accounts:
             values = {
                 "email": email, "encrypted_password": hashed, "is_confirmed": not needs_confirmation, "user_metadata": new.user_metadata,
             }  # fmt: skip
-            user = await self._create(tx, tenant, values)
+            user = await self._new_accounts.make(tx, tenant, values, by="sign-up")
             if user is None:
                 return await self._taken(tx, tenant, email, new)
             if needs_confirmation:
@@ -103,24 +102,11 @@ class Accounts:
         if not tenant.settings.auth.anonymous_enabled:
             raise AuthError("Anonymous sign-ins are disabled", code="anonymous_provider_disabled")
         async with self._transactions(tenant, reason="sign up anonymously") as tx:
-            user = await self._create(tx, tenant, {"user_metadata": new.user_metadata, "is_anonymous": True})
+            values = {"user_metadata": new.user_metadata, "is_anonymous": True}
+            user = await self._new_accounts.make(tx, tenant, values, by="sign-up")
             if user is None:
                 raise AuthError("The account could not be made.", code="conflict")
             return await self._gate.admit(tx, tenant, user, method="anonymous", device=device)
-
-    async def _create(self, tx: SystemTx, tenant: Tenant, values: dict[str, Any]) -> User | None:
-        if self.hooks is not None:
-            await self.hooks.before_sign_up(tenant, {name: value for name, value in values.items() if name in _TOLD})
-        user_id = await user_store.insert_user(tx, tenant.id, values)
-        if user_id is None:
-            return None
-        if values.get("email"):
-            await user_store.put_email_identity(tx, tenant.id, user_id, values["email"], is_verified=bool(values.get("is_confirmed")))
-        made = await user_store.select_user(tx, tenant.id, user_id)
-        if self.hooks is not None and made is not None:
-            self.hooks.after_sign_up(tenant, made)
-        await self._record(tx, action="auth.user.created", actor=f"user:{user_id}", resource=f"user:{user_id}", details={"by": "sign-up"})
-        return made
 
     async def _taken(self, tx: SystemTx, tenant: Tenant, email: str, new: NewAccount) -> User:
         known = await user_store.select_user_by_email(tx, tenant.id, email)
@@ -261,7 +247,7 @@ class Accounts:
             await self._mailer().change_email(tx, tenant, user, email, redirect_to=change.redirect_to)
             return {"pending_email": email}
         is_confirmed = not tenant.settings.auth.require_email_verification
-        await user_store.put_email_identity(tx, tenant.id, user.id, email, is_verified=is_confirmed)
+        await user_store.put_email_identity(tx, tenant.id, user.id, email, is_verified=False)  # typed, not proven
         return {"email": email, "pending_email": None, "is_confirmed": is_confirmed, "is_anonymous": False}
 
     async def _after_change(self, tx: SystemTx, tenant: Tenant, user: User, session: Session | None, changes: dict[str, Any]) -> None:

@@ -59,8 +59,9 @@ class SignInGate:
             await self.hooks.before_sign_in(tenant, user, method=method, device=device)
         amr = [*earlier, {"method": method, "timestamp": int(time.time())}]
         issued = await self._sessions.begin(tx, tenant, user, amr=amr, aal=aal, factor_ids=factor_ids, device=device)
-        if self.hooks is not None:
-            self.hooks.after_sign_in(tenant, user, method=method, device=device)
+        hooks = self.hooks
+        if hooks is not None:
+            tx.on_commit(lambda: hooks.after_sign_in(tenant, user, method=method, device=device))
         return issued
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from fluxbase.auth.users import Device, SecondFactorRequired, Session, User
@@ -20,6 +21,10 @@ class SystemTx(Protocol):
 
     async def fetch(self, sql: Any, *params: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement with ``$1`` parameters."""
+        ...
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction is committed, and not at all when it is not."""
         ...
 
 

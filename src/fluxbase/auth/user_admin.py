@@ -19,6 +19,7 @@ from fluxbase.kernel.errors import AuthError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fluxbase.auth.new_accounts import NewAccounts
     from fluxbase.auth.passwords import Passwords
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
@@ -55,9 +56,10 @@ class UserAdmin:
     """The use cases of whoever administers a tenant."""
 
     def __init__(
-        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, record: AuditRecorder, *,
+        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, record: AuditRecorder, new_accounts: NewAccounts, *,
         prefix_of: Callable[[Tenant], str],
     ) -> None:  # fmt: skip
+        self._new_accounts = new_accounts
         self._transactions = transactions
         self._passwords = passwords
         self._sessions = sessions
@@ -79,18 +81,17 @@ class UserAdmin:
         if not new.email:
             raise AuthError("Cannot create a user without an email address", code="validation_failed")
         values = await self._values(tenant, new, new.email)
-        email: str = values["email"]
         if new.id is not None:
             values["id"] = _checked_id(new.id)
         async with self._transactions(tenant, reason="create a user") as tx:
-            user_id = await user_store.insert_user(tx, tenant.id, values)
-            if user_id is None:
+            made = await self._new_accounts.make(
+                tx, tenant, values, by="administrator", actor=actor, is_asked=False, is_proven=bool(new.is_confirmed)
+            )
+            if made is None:
                 raise AuthError("A user with this email address has already been registered", code="email_exists")
-            await user_store.put_email_identity(tx, tenant.id, user_id, email, is_verified=bool(new.is_confirmed))
-            await self._note(tx, "auth.user.created", actor, user_id, {"by": "administrator"})
             if values.get("ban_seconds"):
-                await self._deny(tx, tenant, user_id, "banned", values["ban_seconds"])
-            return await self._known(tx, tenant, user_id)
+                await self._deny(tx, tenant, made.id, "banned", values["ban_seconds"])
+            return made
 
     async def update(self, tenant: Tenant, user: str, change: UserChange, *, actor: str) -> User:
         """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``."""
@@ -104,7 +105,7 @@ class UserAdmin:
                 raise AuthError("A user with this email address has already been registered", code="email_exists")
             if "email" in values or "is_confirmed" in values:
                 email = values.get("email") or known.email
-                is_verified = values.get("is_confirmed", known.email_confirmed_at is not None)
+                is_verified = values.get("is_confirmed", known.has_proven_email and email == known.email)
                 if email:
                     await user_store.put_email_identity(tx, tenant.id, known.id, email, is_verified=is_verified)
             if ends:

@@ -83,6 +83,16 @@ class User:
         return any(each["status"] == "verified" and each["factor_type"] in SECOND_FACTORS for each in self.factors)
 
     @property
+    def has_proven_email(self) -> bool:
+        """Whether somebody proved the account's address: its owner by mail, a provider, or an administrator's word. That it counts as
+        confirmed is less: where sign-up asks for no proof, it is confirmed because nobody asked."""
+        own = normalised_email(self.email or "")
+        return bool(own) and any(
+            each.data.get("email_verified") is True and normalised_email(str(each.data.get("email") or "")) == own
+            for each in self.identities
+        )
+
+    @property
     def has_password(self) -> bool:
         """Whether a password can sign it in."""
         return bool(self.password_hash)

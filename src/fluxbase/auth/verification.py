@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import one_time_store as store
 from fluxbase.auth import user_store
-from fluxbase.auth.account_mails import make_user
 from fluxbase.auth.one_time import PURPOSES, Asked, OneTimeTokens
 from fluxbase.kernel.errors import AuthError
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from fluxbase.auth.accounts import Accounts
     from fluxbase.auth.gate import SignInGate
+    from fluxbase.auth.new_accounts import NewAccounts
     from fluxbase.auth.one_time_store import Redeemed
     from fluxbase.auth.passwords import Passwords
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
@@ -65,7 +65,7 @@ class Verification:
 
     def __init__(
         self, transactions: SystemSessions, tokens: OneTimeTokens, accounts: Accounts, passwords: Passwords, sessions: Sessions,
-        gate: SignInGate, record: AuditRecorder,
+        gate: SignInGate, record: AuditRecorder, new_accounts: NewAccounts,
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._tokens = tokens
@@ -73,6 +73,7 @@ class Verification:
         self._passwords = passwords
         self._sessions = sessions
         self._gate = gate
+        self._new_accounts = new_accounts
         self._record = record
 
     async def verify(
@@ -167,7 +168,7 @@ class Verification:
         if "change" in found.payload:
             return await self._change_address(tx, tenant, user, found)
         changes: dict[str, Any] = {}
-        if user.email_confirmed_at is None:
+        if user.email_confirmed_at is None or not user.has_proven_email:
             changes["is_confirmed"] = True
             if _takes_over(found, user):
                 changes |= {"encrypted_password": None, "moves_epoch": True}
@@ -192,7 +193,7 @@ class Verification:
                 "user_metadata": found.payload.get("user_metadata") or {},
                 "is_confirmed": False,
             }
-            user = await make_user(tx, tenant, values, self._record, actor=None)
+            user = await self._new_accounts.make(tx, tenant, values, by="mail")
             user = user or await user_store.select_user_by_email(tx, tenant.id, found.email)
         if user is None:
             raise _expired()

@@ -44,7 +44,9 @@ class Auth(Section):
     signup_enabled: bool = Field(default=True, description="Anybody may make an account.")
     anonymous_enabled: bool = Field(default=False, description="Sign-up without e-mail address makes an anonymous user.")
     require_email_verification: bool = Field(
-        default=False, description="An account is usable only when its address is confirmed; sign-up then tells nobody who has an account."
+        default=False,
+        description="An account is usable only when its address is confirmed; sign-up then tells nobody who has an account. "
+        "Unless it is set: true where mails are sent (mail.smtp_host), false where they are kept.",
     )
     password_enabled: bool = Field(default=True, description="Sign-in with a password.")
     password_min_length: int = Field(default=12, ge=8, le=128, description="Fewest characters of a password.")

@@ -31,6 +31,8 @@ RESERVED = frozenset(
 )
 WITH_VARIABLE = "with a variable"
 """Mark of a value whose text in the file names a ${VARIABLE}."""
+CONFIRMATION = "auth.require_email_verification"
+"""Its default hangs on another setting: asked for where a mail reaches its reader (docs/decisions/0070-proven-addresses.md)."""
 MASTER_KEY_BYTES = 32
 
 
@@ -72,6 +74,8 @@ def load_config(path: Path | None = None, environ: Mapping[str, str] | None = No
         if env.get(variable_of("data_dir")) != str(data_dir):
             origins["data_dir"] = "--data"
     config = _build(values, fields, origins)
+    if CONFIRMATION not in values and not config.mail.is_kept:
+        config = _build({**values, CONFIRMATION: True}, fields, {**origins, CONFIRMATION: "mails are sent"})
     _check(config)
     config = config.model_copy(update={"of_tenants": read_tenants(config, env)})
     for slug in config.of_tenants:

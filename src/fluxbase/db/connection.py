@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import select
 import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
@@ -112,7 +113,7 @@ class Connection:
     """Sends batches, reads results, knows when it is quiet."""
 
     __slots__ = (
-        "_cleaning", "_fd", "_groups", "_is_forgetful", "_loop", "_names", "_pg", "_prefix", "_quiet_waiter", "_serial", "_size",
+        "_cleaning", "_end", "_fd", "_groups", "_is_forgetful", "_loop", "_names", "_pg", "_prefix", "_quiet_waiter", "_serial", "_size",
         "clock_offset_ms", "database", "epochs", "expires_at", "is_broken", "must_replan", "on_break", "on_quiet", "opened_at", "pid",
         "quiet_since", "role", "role_bytes", "schema_epoch", "signer",
     )  # fmt: skip
@@ -120,6 +121,8 @@ class Connection:
     def __init__(self, pgconn: PGconn, role: str, cache_size: int, clean: Batch) -> None:
         self._pg = pgconn
         self._fd = pgconn.socket
+        self._end = select.poll()
+        self._end.register(self._fd, 0)  # errors and hang-ups only
         self._loop = asyncio.get_running_loop()
         self._names: OrderedDict[str, bytes] = OrderedDict()
         self._size = max(_FEWEST_STATEMENTS, cache_size)
@@ -295,6 +298,8 @@ class Connection:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
+        if self.is_broken:
+            return
         pg = self._pg
         groups = self._groups
         try:
@@ -325,6 +330,7 @@ class Connection:
                 if not groups:
                     self._quiet()
                     return
+            self._look_for_the_end()
         except psycopg.Error:
             self._break("cut")
 
@@ -335,6 +341,13 @@ class Connection:
             pass
         if pg.status == pq.ConnStatus.BAD:
             self._break("ended by the server")
+        else:
+            self._look_for_the_end()
+
+    def _look_for_the_end(self) -> None:
+        """libuv tells once of a socket that ended with an error, whatever is left to be read: then read on until the end."""
+        if self._end.poll(0):
+            self._loop.call_soon(self._on_readable)
 
     def _learn(self, sent: list[Sent], results: list[PGresult]) -> None:
         """After an error: forget the statements whose Parse was refused or skipped, and all when somebody deallocated ours."""

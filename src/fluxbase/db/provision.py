@@ -36,7 +36,8 @@ EVENT_TRIGGERS = (
 )
 NO_EVENT_TRIGGERS = (
     "event triggers are not allowed here: a new table is closed at the next start, and the data plane refuses it until then; "
-    "a changed one is noticed within a second; name no role in a restrictive policy (a client can take its own role out of it)"
+    "a changed one is noticed within a second; name no role in a restrictive policy (a client can take its own role out of it); "
+    "no triggers on auth.users"
 )
 
 
@@ -339,6 +340,7 @@ class _Work:
                     )
         except psycopg.errors.InsufficientPrivilege:
             self.report.weaker.append(NO_EVENT_TRIGGERS)
+            self.connection.execute("revoke trigger on auth.users, auth.identities from fluxbase_owner")  # nothing would look at them
 
     def _stand_in_policies(self) -> None:
         """Where BYPASSRLS may not be granted: a policy per table for the roles that should have it."""

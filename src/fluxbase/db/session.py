@@ -6,6 +6,7 @@ Everything here passes Row Level Security, so it says ``system`` and why (``reas
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,11 @@ class SystemTx:
     def __init__(self, connection: AsyncConnection[Any], reason: str) -> None:
         self._connection = connection
         self.reason = reason
+        self.committed: list[Callable[[], None]] = []
+
+    def on_commit(self, call: Callable[[], None]) -> None:
+        """Call this when the transaction is committed, and not at all when it is not."""
+        self.committed.append(call)
 
     async def fetch(self, sql: Any, *params: Any) -> list[tuple[Any, ...]]:
         """Rows of a statement with ``$1`` parameters."""
@@ -64,7 +70,8 @@ class SystemSessions:
             try:
                 async with AsyncExitStack() as stack:
                     connection = await self._begin(conninfo, stack, is_single=is_single)
-                    yield SystemTx(connection, reason)
+                    tx = SystemTx(connection, reason)
+                    yield tx
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 for broken in [*([connection] if connection is not None else []), *self._idle.pop(conninfo, [])]:
                     await broken.close()  # the others are of the same server
@@ -75,6 +82,8 @@ class SystemSessions:
                 if connection is not None and not connection.closed:
                     self._idle.setdefault(conninfo, []).append(connection)
                     self._idle.move_to_end(conninfo)
+        for call in tx.committed:
+            call()
         await self._drop_the_coldest()
 
     async def _begin(self, conninfo: str, stack: AsyncExitStack, *, is_single: bool) -> AsyncConnection[Any]:
@@ -93,6 +102,8 @@ class SystemSessions:
         connection = await AsyncConnection.connect(
             conninfo, autocommit=True, cursor_factory=AsyncRawCursor, connect_timeout=CONNECT_SECONDS
         )
+        # A trigger of the application on auth.users runs in this session: it must not guess what our statements are called.
+        connection._prepared._prepared_idx = secrets.randbits(64)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - there is no setting
         if not is_single:
             await stack.enter_async_context(connection.transaction())
         return connection

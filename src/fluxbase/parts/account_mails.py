@@ -39,9 +39,9 @@ def account_mail_parts(program: Program) -> AccountMailParts:
         await program.mail.queue.enqueue(tx, tenant, Letter(template, recipient, values, lives_seconds), is_decoy=is_decoy)
 
     tokens = OneTimeTokens(letters, public_url=public_url(config), code_key=program.master.derive("one-time-code"))
-    mails = AccountMails(program.account_sessions, tokens, record, program.limits)
+    mails = AccountMails(program.account_sessions, tokens, record, program.limits, auth.new)
     auth.accounts.mails, auth.accounts.check_nonce = mails, mails.check_nonce
-    verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record)
+    verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record, auth.new)
     redirects = RedirectRule()
     return AccountMailParts(mails, verification, redirects)
 

@@ -11,6 +11,7 @@ from fluxbase.audit.store import record
 from fluxbase.auth.accounts import Accounts
 from fluxbase.auth.gate import SignInGate
 from fluxbase.auth.minter import TokenMinter
+from fluxbase.auth.new_accounts import NewAccounts
 from fluxbase.auth.passwords import Passwords
 from fluxbase.auth.sessions import Sessions
 from fluxbase.auth.user_admin import UserAdmin
@@ -30,6 +31,7 @@ CLEANING_SECONDS = 3600.0
 class AccountParts:
     """The services every other area of auth builds on."""
 
+    new: NewAccounts
     passwords: Passwords
     sessions: Sessions
     gate: SignInGate
@@ -43,9 +45,10 @@ def account_parts(program: Program) -> AccountParts:
     minter = TokenMinter(program.rings, program.rules)
     sessions = Sessions(program.account_sessions, minter, record, program.limits, derive=program.master.derive, prefix_of=deny_prefix)
     gate = SignInGate(sessions)
-    accounts = Accounts(program.account_sessions, passwords, sessions, gate, record, program.limits)
-    users = UserAdmin(program.account_sessions, passwords, sessions, record, prefix_of=deny_prefix)
-    return AccountParts(passwords, sessions, gate, accounts, users)
+    new = NewAccounts(record)
+    accounts = Accounts(program.account_sessions, passwords, sessions, gate, record, program.limits, new)
+    users = UserAdmin(program.account_sessions, passwords, sessions, record, new, prefix_of=deny_prefix)
+    return AccountParts(new, passwords, sessions, gate, accounts, users)
 
 
 async def forget_expired(program: Program) -> None:

@@ -67,7 +67,7 @@ def factor_parts(program: Program) -> FactorParts:
     base.gate.hooks = hooks
     base.sessions.policy = policy
     base.sessions.claims_hook = hooks.issue_token
-    base.accounts.hooks = hooks
+    base.new.hooks = hooks
     return FactorParts(
         factors,
         FactorRemoval(transactions, step_up, base.accounts, record),

@@ -48,7 +48,7 @@ def provider_parts(program: Program) -> ProviderParts:
     redirects = RedirectRule(base)
     vault = TokenVault(program.master)
     flows = OAuthFlows(
-        program.account_sessions, client, redirects, Linking(record), auth.gate, vault,
+        program.account_sessions, client, redirects, Linking(record, auth.new), auth.gate, vault,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
     identities = Identities(program.account_sessions, id_tokens, flows, auth.accounts, record)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
 
 from fluxbase import __version__
 from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, PROBE, Access, Limit
 from fluxbase.kernel.errors import FluxbaseError, InvalidInput
 from fluxbase.web.captcha import FLOW_OF_PATH
 from fluxbase.web.context import context_of
-from fluxbase.web.errors import render
+from fluxbase.web.errors import constant_internal, render
 from fluxbase.web.routing import Route, route
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class ControlPlane:
         self._renderer = renderer
         self.app.add_exception_handler(FluxbaseError, self._declared)
         self.app.add_exception_handler(RequestValidationError, self._malformed)
+        self.app.add_exception_handler(HTTPException, self._unreadable)
+        self.app.add_exception_handler(Exception, self._undeclared)
         self._started_at = time.time()
         self._register()
 
@@ -82,6 +85,16 @@ class ControlPlane:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
         details = [{"member": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in error.errors()]
         return await self._declared(request, InvalidInput("The request is not valid.", code="invalid_request_body", details=details))
+
+    async def _unreadable(self, request: Request, error: Exception) -> Response:
+        """What the framework itself refuses (a body that is no form, no text), in our words."""
+        del error
+        return await self._declared(request, InvalidInput("The request is not valid.", code="invalid_request_body"))
+
+    async def _undeclared(self, request: Request, error: Exception) -> Response:
+        """An exception nobody declared: the constant body. The framework raises it again, and ErrorBoundary logs it."""
+        del error
+        return await self._declared(request, constant_internal())
 
     async def _status(self) -> JSONResponse:
         """Version, up-time and the schema this worker plans on; for the service key."""

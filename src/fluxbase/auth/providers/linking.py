@@ -9,8 +9,8 @@ verified            new account with it      the same account          refused
 not verified, none  new account without it   new account without it    new account without it
 ==================  =======================  ========================  =====================
 
-An account has confirmed its address when sign-up asks for that (``auth.require_email_verification``), or when it was made by a
-provider that verified the same address. Where sign-up takes any address at its word, that word links nothing.
+An account has confirmed its address when its owner proved it by mail, when it was made by a provider that verified the same address,
+or when an administrator said so. Where sign-up takes any address at its word, that word links nothing, now and after the setting changes.
 Refused, because an attacker may have signed up with the victim's address and would share the account. Whoever owns the
 account confirms its address, or signs in to it and links explicitly.
 """
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 from fluxbase.auth import user_store
 from fluxbase.auth.providers import store
-from fluxbase.auth.providers.profiles import is_email_verified
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
+    from fluxbase.auth.new_accounts import NewAccounts
     from fluxbase.auth.ports import AuditRecorder, SystemTx
     from fluxbase.auth.providers.profiles import ProvenIdentity
     from fluxbase.auth.users import User
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 class Linking:
     """Resolves identities to users in the caller's transaction."""
 
-    def __init__(self, record: AuditRecorder) -> None:
+    def __init__(self, record: AuditRecorder, new_accounts: NewAccounts) -> None:
         self._record = record
+        self._new_accounts = new_accounts
 
     async def user_for(self, tx: SystemTx, tenant: Tenant, proven: ProvenIdentity) -> tuple[User, str, bool]:
         """User, identity and whether the account is new. Raises AuthError ``email_exists``, ``signup_disabled``."""
@@ -45,11 +46,11 @@ class Linking:
         if owner is not None:
             await store.note_identity(tx, tenant.id, owner[0], proven.data)
             return await self._read(tx, tenant, owner[1]), owner[0], False
-        email, is_asked = proven.email if proven.is_email_verified else None, tenant.settings.auth.require_email_verification
+        email = proven.email if proven.is_email_verified else None
         holder = None if email is None else await user_store.select_user_by_email(tx, tenant.id, email)
         if holder is None:
             user_id, is_new = await self._create(tx, tenant, proven, email), True
-        elif tenant.settings.oauth.auto_link and may_link(holder, proven, is_confirmation_asked=is_asked):
+        elif tenant.settings.oauth.auto_link and may_link(holder, proven):
             user_id, is_new = holder.id, False
         else:
             raise AuthError(
@@ -76,10 +77,10 @@ class Linking:
         if not tenant.settings.auth.signup_enabled:
             raise AuthError("Signups not allowed for this instance", code="signup_disabled")
         values = {"email": email, "is_confirmed": email is not None, "user_metadata": _metadata(proven)}
-        user_id = await user_store.insert_user(tx, tenant.id, values)
-        if user_id is None:
+        made = await self._new_accounts.make(tx, tenant, values, by=proven.provider, has_email_identity=False)
+        if made is None:
             raise AuthError("An account with this address was made meanwhile. Try again.", code="conflict")
-        return user_id
+        return made.id
 
     async def _attach(self, tx: SystemTx, tenant: Tenant, user_id: UserId, proven: ProvenIdentity, *, how: str) -> str:
         is_ours = await user_store.insert_identity(
@@ -101,15 +102,9 @@ class Linking:
         return user
 
 
-def may_link(holder: User, proven: ProvenIdentity, *, is_confirmation_asked: bool) -> bool:
+def may_link(holder: User, proven: ProvenIdentity) -> bool:
     """Both sides have proven the address."""
-    if holder.email_confirmed_at is None or not proven.is_email_verified:
-        return False
-    own = (holder.email or "").lower()
-    return is_confirmation_asked or any(
-        each.provider != "email" and is_email_verified(each.data) and str(each.data.get("email")).lower() == own
-        for each in holder.identities
-    )
+    return holder.email_confirmed_at is not None and holder.has_proven_email and proven.is_email_verified
 
 
 def _metadata(proven: ProvenIdentity) -> dict[str, object]:

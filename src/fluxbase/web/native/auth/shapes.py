@@ -16,7 +16,7 @@ def user_body(user: User) -> dict[str, Any]:
     return {
         "id": user.id,
         "email": user.email or "",
-        "email_verified": user.email_confirmed_at is not None,
+        "email_verified": user.has_proven_email,
         "role": user.role,
         "tenant_id": user.tenant,
         "user_metadata": user.user_metadata,
