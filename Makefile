@@ -52,9 +52,11 @@ docs: $(DEV)  ## write the pages that repeat the code: configuration, errors, co
 bench: $(DEV)  ## measure against pgbench and a bare server of the same run (under five minutes)
 	@$(PY) -m benchmarks.run $(ARGS)
 	@$(PY) -m benchmarks.auth
+	@$(PY) -m benchmarks.network
 
 bench-all: $(DEV)  ## the same, longer, with one and two workers
 	@$(PY) -m benchmarks.run --all $(ARGS)
+	@$(PY) -m benchmarks.network --all
 
 setup: $(DEV) $(CLIENTS)  ## install everything for development, start nothing
 

@@ -31,6 +31,7 @@ from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.ids import DatabaseName, TenantId
 from fluxbase.limits.blocklist import Blocklist
 from fluxbase.limits.limiter import RateLimiter
+from fluxbase.parts.limits import count_refusals, shared_counts
 from fluxbase.tenancy.registry import Tenant, TenantRegistry
 from fluxbase.worker import AccessSink, Worker, public_url
 
@@ -105,7 +106,7 @@ class PeerProgram(Worker):
         self.sessions = SystemSessions(lambda _: self._conninfo)
         self._login: Login | None = None
         self._role_settings: dict[str, RoleSettings] = {}
-        self.limits = RateLimiter(config.limits)
+        self.limits = RateLimiter(config.limits, on_refusal=count_refusals(self), shared=shared_counts(config, self._conninfo))
         self._generation = 0
         """Counts the loads of the schema: grants may have changed even when it did not."""
 

@@ -82,7 +82,7 @@ class Worker(ABC):
         self.build_data_plane()
         await self.snapshots.get(self.registry.default.id)
         self._app = self.pipeline()
-        _collect_rarely()
+        collect_rarely()
         folder = metrics_folder(self.config.data_dir)
         self._tasks = [asyncio.create_task(self._write_metrics(folder)), asyncio.create_task(self.listen())]
 
@@ -158,7 +158,8 @@ class AccessSink:
         self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
         if self._refusals is not None and context.error_code is not None and (context.status in REFUSED or context.error_code in OFF):
             resource = context.route.name if context.route else "unmatched"
-            self._refusals.note(Refusal(context.error_code, context.address, resource, context.status), context.request_id)
+            refusal = Refusal(context.error_code, context.address, resource, context.status, context.refused_by)
+            self._refusals.note(refusal, context.request_id)
         if self._has_lines:
             principal = context.principal
             fields = access_fields(
@@ -172,7 +173,7 @@ class AccessSink:
             self._lines.write(fields)
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """What a worker has built lives as long as it does: collections leave it out. A request leaves no cycles behind, so with the usual
     700 objects (a dozen requests under way) they would only visit what is in use: nearly a tenth of the CPU of a small request."""
     gc.collect()

@@ -91,6 +91,15 @@ def test_block_and_remove_by_command(guarded: Server) -> None:
     assert [action for (action,) in actions] == ["block.added", "block.removed"]
 
 
+def recorded(server: Server, code: str) -> None:
+    """The audit has a row of a refusal with that code."""
+    count = f"select count(*) > 0 from audit.entries where action = 'request.refused' and details ->> 'code' = '{code}'"
+    ends_at = time.monotonic() + 8
+    while server.root_sql(count) != [(True,)] and time.monotonic() < ends_at:
+        time.sleep(0.1)
+    assert server.root_sql(count) == [(True,)]
+
+
 def test_maintenance_and_a_single_route(guarded: Server) -> None:
     """Everything is 503 with the message while /health answers; a single route is off alone."""
     command(guarded, "maintenance", "on", "--message", "Back soon.")
@@ -98,11 +107,13 @@ def test_maintenance_and_a_single_route(guarded: Server) -> None:
     assert answer.json()["error"] == "Back soon."
     assert answer.headers["retry-after"]
     assert guarded.get("/health", key=None).status_code == 200
+    recorded(guarded, "maintenance")
     command(guarded, "maintenance", "off")
     until(lambda: guarded.get(JWKS, key=None), 200)
     command(guarded, "maintenance", "on", "--route", "admin.status")
     until(lambda: guarded.get("/api/v1/admin/status", key="service"), 503)
     assert guarded.get(JWKS, key=None).status_code == 200
+    recorded(guarded, "route_off")
     command(guarded, "maintenance", "off", "--route", "admin.status")
     until(lambda: guarded.get("/api/v1/admin/status", key="service"), 200)
 

@@ -325,7 +325,7 @@ def killed() -> Iterator[Killed]:
     running.sql(SCHEMA + SLOW)
     found = Killed(running, {fate: name() for fate in LOCKS}, {fate: name() for fate in LOCKS})
     with ThreadPoolExecutor(3) as threads, psycopg.connect(running.database_url, autocommit=True) as holder:
-        holder.execute("select " + ", ".join(f"pg_advisory_lock({lock})" for lock in LOCKS.values()))
+        holder.execute(("select " + ", ".join(f"pg_advisory_lock({lock})" for lock in LOCKS.values())).encode())
         for fate, lock in LOCKS.items():
             is_marked = fate != "unmarked"
             with nullcontext() if is_marked else changed_function(running, "fluxbase.carry_out", marks_nothing):

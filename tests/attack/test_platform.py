@@ -137,6 +137,28 @@ def test_a_tenants_administrator_enters_his_own_only(instance: Instance) -> None
             )
 
 
+def test_an_assigned_administrator_reads_and_renames_his_tenant(instance: Instance) -> None:
+    """With and without naming it; another tenant is 404 as one that is not there, and stays as it is; members are its administrators."""
+    server, boss = instance.server, instance.boss["access_token"]
+    for headers in ({}, {"x-fb-tenant": instance.acme.id}):
+        path = f"{ADMIN}/tenants/{instance.acme.id}"
+        assert server.get(path, key=boss, headers=headers).json()["slug"] == "acme"
+        changed = server.request("PATCH", path, key=boss, headers=headers, json={"metadata": {"by": "boss"}})
+        assert (changed.status_code, changed.json()["metadata"]) == (200, {"by": "boss"})
+        for other in (instance.other.id, "default", str(uuid.uuid4())):
+            for method in ("GET", "PATCH"):
+                answer = server.request(method, f"{ADMIN}/tenants/{other}", key=boss, headers=headers, json={"name": "Taken"})
+                assert (answer.status_code, answer.json()["error"]) == (404, "No such tenant.")
+        members = server.get(f"{path}/members", key=boss, headers=headers).json()
+        assert (instance.boss["user"]["id"], "tenant_admin") in [(row["user_id"], row["role"]) for row in members]
+        one = f"{path}/members/{instance.boss['user']['id']}"
+        assert server.request("PATCH", one, key=boss, headers=headers, json={"role": "tenant_admin"}).status_code == 200
+        assert server.request("PATCH", one, key=boss, headers=headers, json={"role": "instance_admin"}).status_code == 400
+        assert server.request("PATCH", f"{path}/members/{uuid.uuid4()}", key=boss, json={"role": "tenant_admin"}).status_code == 404
+    names = instance.server.root_sql("select name from platform.tenants where name = 'Taken'")
+    assert names == []
+
+
 def test_administrators_of_a_tenant_come_and_go(instance: Instance) -> None:
     """Assigned and unassigned by whoever administers the tenant; a taken assignment acts on the next request of a living session."""
     server, root, other = instance.server, instance.root["access_token"], instance.other

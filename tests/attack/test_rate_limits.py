@@ -22,7 +22,7 @@ from fluxbase.kernel.secret import Secret
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.limits.redis_store import RedisStore
 from tests.support.cluster import TempCluster
-from tests.support.from_address import client_from
+from tests.support.from_address import client_from, fresh_address
 from tests.support.redis_server import RedisServer
 from tests.support.server import Server, start_server
 
@@ -55,7 +55,7 @@ class TwoNodes:
             "FLUXBASE_DATABASE_URL": f"postgresql://{info.superuser}:{password}@{folder}/shared",
             "FLUXBASE_MASTER_KEY": MASTER_KEY,
             "FLUXBASE_LIMITS_ENABLED": "true",
-            "FLUXBASE_LIMITS_RULES": '{"control": "100/1d"}',
+            "FLUXBASE_LIMITS_RULES": '{"control": "100/1d", "data": "20/1d"}',
         }
         self.nodes = [self.start(), self.start()]
 
@@ -86,6 +86,17 @@ def test_eight_workers_of_two_nodes_admit_exactly_the_limit(two_nodes: TwoNodes)
     assert statuses([second.url + JWKS], 10) == {429: 10}
     two_nodes.nodes[0] = two_nodes.start()
     assert statuses([two_nodes.nodes[0].url + JWKS], 10) == {429: 10}
+
+
+def test_the_data_planes_limit_counts_over_the_workers_of_a_node(two_nodes: TwoNodes) -> None:
+    """20 of 60 on connections of their own pass although four workers share them; the other node counts by itself."""
+    address = fresh_address()
+    for node in two_nodes.nodes:
+        found: Counter[int] = Counter()
+        for _ in range(60):
+            with client_from(node, address) as client:
+                found[client.get("/rest/v1/nothing").status_code] += 1
+        assert found == {404: 20, 429: 40}
 
 
 def test_the_store_knows_no_address(two_nodes: TwoNodes) -> None:

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 from tests.support.tenant_checks import CODE, EQUIVALENT
+from tests.support.tenant_queries import queries
+from tests.support.tenant_queries_spared import NOTICED, SPARED
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-WHERE = ("web/middleware", "auth", "kernel", "tenancy", "data")
+WHERE = ("web", "auth", "kernel", "tenancy", "data", "limits", "mail", "audit", "db", "parts")
 TENANT = re.compile(r"\btenant(_id|\.id|\.slug)?\b|\blocator\b|\.tenant\b")
 
 
@@ -35,3 +37,11 @@ def test_every_comparison_of_tenants_has_a_mutant() -> None:
 def test_the_list_follows_the_source() -> None:
     """What is said to be equivalent is still there."""
     assert sorted((path, text) for path, text in EQUIVALENT if (path, text.replace('"', "'")) not in comparisons()) == []
+
+
+def test_every_query_that_names_its_tenant_is_accounted_for() -> None:
+    """A new one is removed by a mutant (NOTICED of tests/support/tenant_queries_spared.py), or it is said there why its removal gives nobody anything."""
+    names = {query.name for query in queries()}
+    assert sorted(names - NOTICED.keys() - SPARED.keys()) == []
+    assert sorted((NOTICED.keys() | SPARED.keys()) - names) == []
+    assert NOTICED.keys() & SPARED.keys() == set()

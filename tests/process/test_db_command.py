@@ -89,6 +89,110 @@ def test_a_hostile_dump_runs_nothing(server: Server, tmp_path: Path, case: str) 
     assert server.sql("select to_regclass('public.hostile_first')") == [(None,)]
 
 
+SYSTEM = "the dump makes objects in schemas of the system"
+ENDS = "the dump ends the transaction it is restored in"
+DEFINER = "create function public.hostile_leak() returns setof auth.users language sql security definer as 'select * from auth.users';"
+OPENING = {
+    "a function with its owner's rights for clients": (
+        DEFINER + "grant execute on function public.hostile_leak() to anon;", "functions that clients call with the rights of their owner"
+    ),
+    "an owner-rights view for clients": (
+        "create view public.hostile_view with (security_invoker = false) as select * from public.hostile_first; grant select on public.hostile_view to anon;",
+        "lets clients read what no policy protects: public.hostile_view",
+    ),
+    "a materialised view for clients": (
+        "create materialized view public.hostile_view as select * from public.hostile_first; grant select on public.hostile_view to anon;",
+        "lets clients read what no policy protects: public.hostile_view",
+    ),
+    "TRUNCATE for clients": ("grant truncate on public.hostile_first to authenticated;", "lets clients empty tables"),
+    "default privileges for clients": (
+        "alter default privileges in schema public grant all on tables to anon;", "ALTER DEFAULT PRIVILEGES in public"
+    ),
+}  # fmt: skip
+"""What a dump of one's own may hold; refused unless it is trusted."""
+REACHING = {
+    "DISABLE of the event trigger": ("alter event trigger fluxbase_ddl disable;", "must be owner of event trigger"),
+    "DROP of the event trigger": ("drop event trigger fluxbase_ddl;", "must be owner of event trigger"),
+    "another auth.uid()": ("create or replace function auth.uid() returns uuid language sql as 'select null::uuid';", "permission denied"),
+    "an overload of a function of ours": (
+        "create function fluxbase.admit(text[], integer) returns text language sql as 'select null::text';", f"{SYSTEM}: fluxbase.admit"
+    ),
+    "a table among ours": ("create table fluxbase.hostile (n int);", f"{SYSTEM}: fluxbase.hostile"),
+    "DROP of a schema of ours": ("drop schema auth cascade;", "must be owner of schema auth"),
+    "a role that passes RLS": ("alter role anon bypassrls;", "permission denied to alter role"),
+    "membership in the system's role": ("grant fluxbase_system to anon;", "permission denied to grant role"),
+    "another user": ("set session authorization fluxbase_system;", "permission denied to set session authorization"),
+    "the system's role": ("set role fluxbase_system;", "permission denied to set role"),
+    "triggers switched off": ("set session_replication_role = replica;", "permission denied to set parameter"),
+    "the catalogue": ("update pg_class set relrowsecurity = false;", "permission denied for table pg_class"),
+    "a way out of the database": ("create extension dblink;", "permission denied to create extension"),
+    "COMMIT before an error": ("commit; select 1/0;", ENDS),
+    "ROLLBACK and more": ("rollback; create table public.hostile_second (n int);", ENDS),
+    "constraints at once": ("set constraints all immediate;", ENDS),
+    "an open quote": ("create table public.hostile_second (n int); select $$never closed", "unterminated dollar-quoted string"),
+    "an open COPY": (
+        "create table public.hostile_second (line text);\ncopy public.hostile_second from stdin;\nnever closed",
+        "the file ends in the middle of a statement",
+    ),
+    "a checker in another role": ("set role anon; create table fluxbase.hostile (n int);", "permission denied"),
+}  # fmt: skip
+"""What no dump may do."""
+
+
+@pytest.mark.parametrize("case", [*OPENING, *REACHING])
+def test_a_hostile_dump_is_refused_whole(server: Server, tmp_path: Path, case: str) -> None:
+    """It is said why, and nothing of it stays: neither what it made before nor what comes after (issue 4, threat F58)."""
+    text, why = {**OPENING, **REACHING}[case]
+    file = tmp_path / "hostile.sql"
+    file.write_text(f"create table public.hostile_first (n int);\n{text}\n")
+    status, said = run(server, "restore", file)
+    assert status == 1, said
+    assert why in str(said["error"])
+    assert str(said["error"]).startswith("nothing was restored: ")
+    left = server.sql(
+        "select relname from pg_class where relname like 'hostile%' union all select proname from pg_proc where proname like 'hostile%'"
+    )
+    assert left == []
+
+
+@pytest.mark.parametrize("undo", ["disable row level security", "no force row level security"])
+def test_a_dump_that_opens_a_table_leaves_it_closed(server: Server, tmp_path: Path, undo: str) -> None:
+    """Row Level Security stands again before the statement ends; a client sees none of the rows."""
+    file = tmp_path / "hostile.sql"
+    file.write_text(
+        f"create table public.hostile_open (n int);\ninsert into public.hostile_open values (4711);\nalter table public.hostile_open {undo};\n"
+    )
+    assert run(server, "restore", file)[0] == 0
+    try:
+        assert server.sql("select relrowsecurity, relforcerowsecurity from pg_class where relname = 'hostile_open'") == [(True, True)]
+        assert server.get("/rest/v1/hostile_open").json() == []
+    finally:
+        server.sql("drop table public.hostile_open")
+
+
+def test_a_grant_on_the_systems_tables_gives_nothing(server: Server, tmp_path: Path) -> None:
+    """The owner of the user's schemas owns none of the system's tables: PostgreSQL grants nothing, and says so."""
+    file = tmp_path / "hostile.sql"
+    file.write_text("grant select on auth.users, auth.sessions to anon;\n")
+    run(server, "restore", file)
+    assert server.root_sql(
+        "select has_table_privilege('anon', 'auth.users', 'select'), has_table_privilege('anon', 'auth.sessions', 'select')"
+    ) == [(False, False)]
+
+
+def test_what_opens_is_restored_when_it_is_trusted(server: Server, tmp_path: Path) -> None:
+    """With --trust a dump of one's own brings its definer functions and their grants."""
+    file = tmp_path / "own.sql"
+    file.write_text(
+        "create function public.own_answer() returns int language sql security definer as 'select 42';\ngrant execute on function public.own_answer() to anon;\n"
+    )
+    try:
+        assert run(server, "restore", file, "--trust") == (0, {"file": str(file), "is_restored": True})
+        assert server.sql("select has_function_privilege('anon', 'public.own_answer()', 'execute')") == [(True,)]
+    finally:
+        server.sql("drop function if exists public.own_answer()")
+
+
 def test_psql_gets_its_arguments_and_gives_its_status(server: Server, tmp_path: Path) -> None:
     """What stands after -- reaches psql, as fluxbase_owner; a failing statement is psql's status."""
     done = fluxbase("db", "psql", "--data", server.data_dir, "--", "-Atc", "select current_user, 40 + 2", cwd=tmp_path)

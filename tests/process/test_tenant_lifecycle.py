@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,36 @@ def test_of_two_makers_of_one_slug_one_wins(running: Server) -> None:
     assert {json.loads(each.stdout)["error"] for each in done if each.returncode} == {"A tenant with this slug exists."}
     rows = running.sql("select count(*) from platform.tenants where slug = 'contested'")
     assert rows == [(1,)]
+
+
+def test_the_limit_is_exact(running: Server) -> None:
+    """Of makers at once no more get in than there is room for; the rest are told the limit, and nothing of theirs is left."""
+    count = int(running.sql("select count(*) from platform.tenants where deleted_at is null and not is_default")[0][0])
+    limited = replace(running, env={**running.env, "FLUXBASE_TENANTS_MAX_TENANTS": str(count + 1)})
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda n: command(limited, "create", f"crowd-{n}", "--isolation", "row"), range(3)))
+    assert sorted(each.returncode for each in done) == [0, 1, 1]
+    refusals = {json.dumps(json.loads(each.stdout)) for each in done if each.returncode}
+    assert refusals == {json.dumps({"error": f"There are {count + 1} tenants already.", "hint": "Raise tenants.max_tenants."})}
+    assert running.sql("select count(*) from platform.tenants where slug like 'crowd-%%'") == [(1,)]
+
+
+def test_a_database_that_is_not_ours_is_left_alone(running: Server) -> None:
+    """It has the name that the tenant's must have: making the tenant stops with a clear error, and neither repair nor delete touches it."""
+    arguments = [sys.executable, "-c", KILLED, STEPS[0], "before", "squatted", "--data", str(running.data_dir), "--json"]
+    subprocess.run(arguments, cwd=running.data_dir, env=running.env, capture_output=True, check=False, timeout=60)
+    ((database,),) = running.sql("select db_name from platform.tenants where slug = 'squatted'")
+    cluster_sql(running, "postgres", f'create database "{database}"')
+    try:
+        cluster_sql(running, database, "create table precious (n int)")
+        refused = command(running, "repair", "squatted")
+        assert (refused.returncode, json.loads(refused.stdout)["error"]) == (1, "A database of this name exists, and it was not made here.")
+        assert [row["status"] for row in json.loads(command(running, "list").stdout) if row["slug"] == "squatted"] == ["error"]
+        assert command(running, "delete", "squatted", "--hard", "--yes").returncode == 0
+        assert cluster_sql(running, database, "select count(*) from precious") == [(0,)]
+        assert cluster_sql(running, database, "select nspname from pg_namespace where nspname in ('fluxbase', 'auth')") == []
+    finally:
+        cluster_sql(running, "postgres", f'drop database if exists "{database}"')
 
 
 def test_deleting_and_recovering(running: Server) -> None:

@@ -1,4 +1,4 @@
-"""Controls of captcha and hooks, each with what stands in its place while a twin's request names it."""
+"""Controls of captcha, hooks and leaked passwords, each with what stands in its place while a twin's request names it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import orjson
 
 from fluxbase.auth.captcha import proof_of_work, service, store
 from fluxbase.auth.hooks import service as hooks
+from fluxbase.auth.leaked_passwords import LeakedPasswords
 from fluxbase.auth.minter import RESERVED
 from fluxbase.kernel.errors import AuthError, Unavailable
 
@@ -97,6 +98,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "captcha:signature": (proof_of_work.ProofOfWork, "read", _unsigned),
     "captcha:answer": (service.CaptchaService, "_check_answer", _nothing),
     "captcha:closed": (service.CaptchaService, "_ask_provider", _open),
+    "passwords:leaked": (LeakedPasswords, "has", _later(False)),
     "hooks:asked": (hooks.HookService, "_ask", _later({})),
     "hooks:closed": (hooks.HookService, "_ask", _lets_silence_pass),
     "hooks:claims": (hooks.HookService, "issue_token", _believes_the_hook),

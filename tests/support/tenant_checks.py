@@ -55,6 +55,7 @@ CODE = {
     "a service key is tenant_service": CodeCheck(
         "fluxbase.tenancy.shared", "narrowed", "TENANT_SERVICE if principal.role == SERVICE_ROLE else principal.role", "SERVICE_ROLE", "row"
     ),
+    "whose administrator a key is": CodeCheck("fluxbase.web.native.administered", "Administered.find", "caller.tenant == row.id", "True"),
     "the signature of tokens": CodeCheck("fluxbase.auth.verify", "Verifier._token", "not key.verifies(token)", "False"),
 }
 SQL = {
@@ -136,6 +137,10 @@ EQUIVALENT = {
         "(work.tenant, work.flow) != (tenant.id, flow)",
     ): "no data: work done for one tenant is not taken by another",
     ("fluxbase/auth/factors/enforcement.py", "self.mode(tenant, user) != 'policies'"): "a mode of enforcement, no comparison of tenants",
+    (
+        "fluxbase/web/supabase/auth/factors.py",
+        "await self._factors.type_of(tenant, caller, factor) == 'webauthn'",
+    ): "a kind of factor, no comparison of tenants",
     ("fluxbase/auth/verify.py", "key.locator != held.ring.locator"): "the hash of the key is looked up in the same tenant's ring anyway",
     ("fluxbase/tenancy/locator.py", "len(locator) == LOCATOR_LENGTH"): "the form of a locator, not whose it is",
     ("fluxbase/web/middleware/authenticate.py", "locator == self._registry.default.locator"): "a look-up without a query",

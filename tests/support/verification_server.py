@@ -41,6 +41,10 @@ def verification_server() -> Iterator[VerificationServer]:
             self.end_headers()
             self.wfile.write(content)
 
+        def do_GET(self) -> None:
+            self.headers["x-path"] = self.path
+            self.do_POST()
+
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 

@@ -32,6 +32,8 @@ class Refusal:
     address: str
     resource: str
     status: int
+    limit: str = ""
+    """The limit it went over, where one refused."""
 
 
 class Refusals:
@@ -69,7 +71,7 @@ class Refusals:
         self._waiting, self._dropped = {}, 0
         rows: list[tuple[str, str, str, str, dict[str, object]]] = [
             (f"address:{refusal.address}", "request.refused", refusal.resource, request_id,
-             {"code": refusal.code, "status": refusal.status, "count": count})
+             {"code": refusal.code, "status": refusal.status, "count": count, **({"limit": refusal.limit} if refusal.limit else {})})
             for refusal, (count, request_id) in batch.items()
         ]  # fmt: skip
         if dropped:

@@ -83,7 +83,7 @@ class Accounts:
         email = checked_email(new.email)
         if not new.password:
             raise AuthError("Signup requires a valid password", code="validation_failed")
-        self.require_strength(tenant, new.password, email)
+        await self.require_strength(tenant, new.password, email)
         hashed = await self._passwords.hash(new.password)
         needs_confirmation = tenant.settings.auth.require_email_verification
         async with self._transactions(tenant, reason="sign up") as tx:
@@ -189,7 +189,7 @@ class Accounts:
         is_first_password = user.is_anonymous and not user.has_password
         has_proof = await self._has_proof(user, change)
         if change.password is not None:
-            self.require_strength(tenant, change.password, email or user.email)
+            await self.require_strength(tenant, change.password, email or user.email)
             if user.has_password and await self._passwords.verify(user.password_hash, change.password):
                 raise AuthError("New password should be different from the old password.", code="same_password")
             changes |= {"encrypted_password": await self._passwords.hash(change.password), "moves_epoch": True}
@@ -291,9 +291,9 @@ class Accounts:
                 tx, action="auth.session.ended", actor=f"user:{principal.user_id}", resource=f"session:{session}", details={}
             )
 
-    def require_strength(self, tenant: Tenant, password: str, email: str | None) -> None:
+    async def require_strength(self, tenant: Tenant, password: str, email: str | None) -> None:
         """Raises AuthError ``weak_password`` with its reasons."""
-        reasons = self._passwords.check(tenant.settings.auth, password, email)
+        reasons = await self._passwords.judge(tenant.settings.auth, password, email)
         if reasons:
             least, most = tenant.settings.auth.password_min_length, tenant.settings.auth.password_max_length
             words = {

@@ -31,6 +31,7 @@ from fluxbase.kernel.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fluxbase.auth.ports import LeakCheck
     from fluxbase.config.auth import Auth
 
 _T = TypeVar("_T")
@@ -45,8 +46,9 @@ _MOST_MEMORY_KIB = 262_144
 class Passwords:
     """The one place that touches a password."""
 
-    def __init__(self, settings: Auth) -> None:
+    def __init__(self, settings: Auth, leaks: LeakCheck | None = None) -> None:
         self._settings = settings
+        self._leaks = leaks
         workers = settings.hash_workers or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="password")
         self._most = workers + settings.hash_queue
@@ -86,6 +88,13 @@ class Passwords:
             reasons.append("characters")
         if settings.password_refuse_common and is_common(text[: settings.password_max_length], email):
             reasons.append("common")
+        return reasons
+
+    async def judge(self, settings: Auth, password: str, email: str | None = None) -> list[str]:
+        """The same, and ``pwned`` where published leaks are asked about (``auth.password_range_url``)."""
+        reasons = self.check(settings, password, email)
+        if not reasons and self._leaks is not None and await self._leaks.has(normalise(password)):
+            reasons.append("pwned")
         return reasons
 
     def close(self) -> None:

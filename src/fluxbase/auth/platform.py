@@ -20,7 +20,7 @@ from fluxbase.auth import platform_store as store
 from fluxbase.auth.accounts import checked_email
 from fluxbase.auth.roles import actor_of
 from fluxbase.auth.user_admin import UserChange
-from fluxbase.kernel.errors import Conflict, Forbidden, NotFound, Revoked, Unauthenticated
+from fluxbase.kernel.errors import AuthError, Conflict, Forbidden, NotFound, Revoked, Unauthenticated
 from fluxbase.kernel.ids import ANON, SERVICE_ROLE, DatabaseName, TenantId
 from fluxbase.kernel.permissions import OUTSIDE
 from fluxbase.kernel.principal import CredentialKind, Principal
@@ -92,7 +92,7 @@ class Platform:
         address = checked_email(email)
         if await self.has_admin():
             raise Forbidden("Set-up is over.", code="setup_completed")
-        self._accounts.require_strength(self.home, password, address)
+        await self._accounts.require_strength(self.home, password, address)
         async with self._main("use the set-up token") as tx:
             if await store.count_admins(tx, HOME) or not await store.use_setup_token(tx, _digest(token)):
                 raise Unauthenticated("This set-up token is not valid.", code="invalid_setup_token")
@@ -121,11 +121,29 @@ class Platform:
         """Delete the caller's own account, with its password. Raises AuthError, Conflict for the last one who administers the instance."""
         user = await self.me(principal)
         await self._accounts.require_password(self.home, user, password)
-        async with self._main("close an administrator's account") as tx:
-            if user.role == INSTANCE_ADMIN and await store.count_admins(tx, HOME) < 2:
-                raise Conflict("The instance would be left without an administrator.", code="last_administrator")
-            await store.unassign_all(tx, user.id)
-            await self._users.remove(tx, self.home, user.id, actor=actor_of(principal))
+        await self.remove(principal, user.id)
+
+    async def remove(self, principal: Principal, user: str) -> None:
+        """Delete an administrator and his assignments. Raises AuthError ``unknown_user``, Conflict for the last of the instance."""
+        role = (await self._users.get(self.home, user)).role
+        async with self._main("remove an administrator") as tx:
+            await self._keep_one(tx, role)
+            await store.unassign_all(tx, user)
+            await self._users.remove(tx, self.home, user, actor=actor_of(principal))
+
+    async def set_role(self, principal: Principal, user: str, role: str) -> User:
+        """Another role; his sessions end. Raises AuthError, Conflict for the last who administers the instance."""
+        if role not in ROLES:
+            raise AuthError(f"role must be one of {', '.join(ROLES)}", code="validation_failed")
+        known = await self._users.get(self.home, user)
+        async with self._main("change an administrator's role") as tx:
+            if role != INSTANCE_ADMIN:
+                await self._keep_one(tx, known.role)
+            return await self._users.apply(tx, self.home, user, {"role": role}, actor=actor_of(principal))
+
+    async def _keep_one(self, tx: Any, role: str) -> None:
+        if role == INSTANCE_ADMIN and await store.count_admins(tx, HOME) < 2:
+            raise Conflict("The instance would be left without an administrator.", code="last_administrator")
 
     async def _make(self, email: str, password: str, name: str, role: str, actor: str) -> str:
         change = UserChange(email=email, password=password, is_confirmed=True, user_metadata={"name": name}, role=role)
@@ -228,7 +246,7 @@ class Platform:
     async def accept(self, token: str, password: str, name: str, device: Device) -> IssuedSession | SecondFactorRequired:
         """Make the account; once. Raises NotFound, AuthError."""
         row = await self.invitation(token)
-        self._accounts.require_strength(self.home, password, row["email"])
+        await self._accounts.require_strength(self.home, password, row["email"])
         async with self._main("accept an invitation") as tx:
             row = await store.use_invitation(tx, _digest(token))
             if row is None:

@@ -104,7 +104,7 @@ async def unassign_all(tx: SystemTx, user: str) -> None:
 async def select_assigned(tx: SystemTx, tenant: TenantId) -> list[Row]:
     """Administrators of a tenant."""
     rows = await tx.fetch(
-        f"select json_build_object('tenant_id', tenant_id, 'user_id', user_id, 'assigned_by', assigned_by, "  # noqa: S608 - constant
+        f"select json_build_object('tenant_id', tenant_id, 'user_id', user_id, 'role', 'tenant_admin', 'assigned_by', assigned_by, "  # noqa: S608 - constant
         f"'assigned_at', {_TIME.format('assigned_at')}, 'created_at', {_TIME.format('assigned_at')})::text "
         "from platform.tenant_admins where tenant_id = $1::text::uuid order by assigned_at, user_id",
         tenant,

@@ -64,6 +64,22 @@ class HttpPost(Protocol):
         ...
 
 
+class HttpGet(Protocol):
+    """One GET to a server that the administrator named, through the guard of ``outbound``."""
+
+    async def __call__(self, url: str, headers: dict[str, str], *, timeout_seconds: float) -> tuple[int, bytes]:
+        """Status and body. Raises Unavailable when there is no usable answer in time."""
+        ...
+
+
+class LeakCheck(Protocol):
+    """Whether a password is in a published leak (``auth/leaked_passwords.py``)."""
+
+    async def has(self, password: str) -> bool:
+        """True: it is refused."""
+        ...
+
+
 class CallFunction(Protocol):
     """Calls a function of the tenant's database with one JSON argument, as its ``service_role``."""
 

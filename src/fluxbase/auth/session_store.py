@@ -145,6 +145,25 @@ async def list_sessions(tx: SystemTx, tenant: TenantId, user: UserId) -> list[Se
     return [session_of(orjson.loads(row[0])) for row in rows]
 
 
+async def list_all_sessions(tx: SystemTx, tenant: TenantId, *, offset: int, limit: int) -> tuple[list[Session], int]:
+    """One page of the live sessions of a tenant, the one used last first, and how many there are."""
+    live = "from auth.sessions s where s.tenant_id = $1::text::uuid and s.ended_at is null and s.expires_at > now()"
+    rows = await tx.fetch(
+        "select " + _SESSION + f" {live} order by s.last_used_at desc, s.id limit $2::text::bigint offset $3::text::bigint",
+        tenant, str(limit), str(offset),
+    )  # fmt: skip
+    total = await tx.fetch(f"select count(*)::text {live}", tenant)
+    return [session_of(orjson.loads(row[0])) for row in rows], int(total[0][0])
+
+
+async def select_owner(tx: SystemTx, tenant: TenantId, session: str) -> UserId | None:
+    """Whose session it is."""
+    rows = await tx.fetch(
+        "select user_id::text from auth.sessions where tenant_id = $1::text::uuid and id = $2::text::uuid", tenant, session
+    )
+    return rows[0][0] if rows else None
+
+
 async def end_sessions(
     tx: SystemTx, tenant: TenantId, user: UserId, *, reason: str, prefix: str, deny_seconds: int,
     only: SessionId | None = None, but: SessionId | None = None,

@@ -15,6 +15,7 @@ from fluxbase.auth.accounts import checked_email, is_uuid
 from fluxbase.auth.passwords import is_hash
 from fluxbase.auth.sessions import longest_token_seconds
 from fluxbase.kernel.errors import AuthError
+from fluxbase.kernel.ids import SessionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.passwords import Passwords
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
-    from fluxbase.auth.users import User
+    from fluxbase.auth.users import Session, User
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
 
@@ -97,23 +98,27 @@ class UserAdmin:
         """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``."""
         values = await self._values(tenant, change, change.email)
         async with self._transactions(tenant, reason="change a user") as tx:
-            known = await self._known(tx, tenant, user, is_locking=True)
-            ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
-            if ends or "email" in values:
-                values["moves_epoch"] = True
-            if values and not await user_store.update_user(tx, tenant.id, known.id, values):
-                raise AuthError("A user with this email address has already been registered", code="email_exists")
-            if "email" in values or "is_confirmed" in values:
-                email = values.get("email") or known.email
-                is_verified = values.get("is_confirmed", known.has_proven_email and email == known.email)
-                if email:
-                    await user_store.put_email_identity(tx, tenant.id, known.id, email, is_verified=is_verified)
-            if ends:
-                await self._sessions.end_all(tx, tenant, known.id, reason=f"{ends[0]} changed by an administrator")
-            if "ban_seconds" in values:
-                await self._deny(tx, tenant, known.id, "banned", values["ban_seconds"])
-            await self._note(tx, "auth.user.changed", actor, known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
-            return await self._known(tx, tenant, known.id)
+            return await self.apply(tx, tenant, user, values, actor=actor)
+
+    async def apply(self, tx: SystemTx, tenant: Tenant, user: str, values: dict[str, Any], *, actor: str) -> User:
+        """Column values in the caller's transaction, with everything that follows from them."""
+        known = await self._known(tx, tenant, user, is_locking=True)
+        ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
+        if ends or "email" in values:
+            values["moves_epoch"] = True
+        if values and not await user_store.update_user(tx, tenant.id, known.id, values):
+            raise AuthError("A user with this email address has already been registered", code="email_exists")
+        if "email" in values or "is_confirmed" in values:
+            email = values.get("email") or known.email
+            is_verified = values.get("is_confirmed", known.has_proven_email and email == known.email)
+            if email:
+                await user_store.put_email_identity(tx, tenant.id, known.id, email, is_verified=is_verified)
+        if ends:
+            await self._sessions.end_all(tx, tenant, known.id, reason=f"{ends[0]} changed by an administrator")
+        if "ban_seconds" in values:
+            await self._deny(tx, tenant, known.id, "banned", values["ban_seconds"])
+        await self._note(tx, "auth.user.changed", actor, known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
+        return await self._known(tx, tenant, known.id)
 
     async def delete(self, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
         """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises AuthError ``unknown_user``."""
@@ -129,6 +134,19 @@ class UserAdmin:
         await user_store.delete_user(tx, tenant.id, known.id, is_soft=is_soft)
         await self._note(tx, "auth.user.deleted", actor, known.id, {"is_soft": is_soft})
 
+    async def list_sessions(self, tenant: Tenant, *, offset: int, limit: int) -> tuple[list[Session], int]:
+        """One page of the live sessions of all users, and how many there are."""
+        async with self._transactions(tenant, reason="list sessions") as tx:
+            return await session_store.list_all_sessions(tx, tenant.id, offset=offset, limit=limit)
+
+    async def end_session(self, tenant: Tenant, session: str, *, actor: str) -> None:
+        """End one. Raises AuthError ``unknown_session``, the same for another tenant's and for none."""
+        async with self._transactions(tenant, reason="end a session") as tx:
+            owner = await session_store.select_owner(tx, tenant.id, session) if is_uuid(session) else None
+            if owner is None or not await self._sessions.end(tx, tenant, owner, SessionId(session), reason="ended by an administrator"):
+                raise AuthError("There is no such session.", code="unknown_session")
+            await self._note(tx, "auth.user.signed_out", actor, owner, {"session": session})
+
     async def end_sessions(self, tenant: Tenant, user: str, *, actor: str) -> int:
         """Sign a user out everywhere; how many sessions there were."""
         async with self._transactions(tenant, reason="end the sessions of a user") as tx:
@@ -142,7 +160,7 @@ class UserAdmin:
         if email:
             values["email"] = checked_email(email)
         if change.password is not None:
-            reasons = self._passwords.check(tenant.settings.auth, change.password, email)
+            reasons = await self._passwords.judge(tenant.settings.auth, change.password, email)
             if reasons:
                 raise AuthError("This password cannot be used.", code="weak_password", details={"reasons": reasons})
             values["encrypted_password"] = await self._passwords.hash(change.password)

@@ -40,6 +40,8 @@ Examples:
 
   fluxbase db restore backup.sql
 
+  fluxbase db restore backup.sql --trust   # you know who wrote it
+
   fluxbase start --data ./new &  sleep 5;  fluxbase db restore backup.sql --data ./new
 """
 
@@ -109,12 +111,21 @@ def _pg_dump(conninfo: str, arguments: list[str], out: BinaryIO) -> None:
 
 
 @app.command(epilog=RESTORE_EXAMPLES)
-def restore(file: Annotated[Path, typer.Argument(help="A dump in plain SQL.")], data: Data = None, is_json: Json = False) -> None:
+def restore(
+    file: Annotated[Path, typer.Argument(help="A dump in plain SQL.")],
+    data: Data = None,
+    is_trusted: Annotated[
+        bool, typer.Option("--trust", help="Also what opens the database: definer functions, owner-rights views, wide grants.")
+    ] = False,
+    is_json: Json = False,
+) -> None:
     """Run a dump in one transaction, into an instance whose schemas are still empty: all of it or nothing.
 
-    psql's own commands in the file are refused: a hostile dump could run programs with them.
+    psql's own commands in the file are refused (a hostile dump could run programs with them), and so is a dump that ends its
+    transaction or makes objects in schemas of the system. What lets clients pass policies needs --trust.
     """
     from fluxbase.cli.dump_file import DumpFileError, safe_lines
+    from fluxbase.cli.restore_guard import guarded, new_token
     from fluxbase.db.user_migrations import ensure_history
 
     progress = Progress(is_quiet=is_json)
@@ -125,7 +136,7 @@ def restore(file: Annotated[Path, typer.Argument(help="A dump in plain SQL.")], 
                 pass  # refuse a bad file before its first statement runs
             progress.step("Restoring")
             ensure_history(conninfo)
-            code, message = _feed_psql(conninfo, safe_lines(file))
+            code, message = _feed_psql(conninfo, guarded(safe_lines(file), token := new_token(), is_trusted=is_trusted), token)
     except DumpFileError as error:
         _fail(str(error), is_json=is_json)
     except OSError as error:
@@ -135,13 +146,16 @@ def restore(file: Annotated[Path, typer.Argument(help="A dump in plain SQL.")], 
     sys.stdout.write((json.dumps({"file": str(file), "is_restored": True}) if is_json else f"{file} is restored") + "\n")
 
 
-def _feed_psql(conninfo: str, lines: Iterable[bytes]) -> tuple[int, str]:
-    """psql's exit status and its first error."""
-    arguments = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
+def _feed_psql(conninfo: str, lines: Iterable[bytes], token: str) -> tuple[int, str]:
+    """0, or a failure and its first error. Without the token as its last row psql came to the end of the file before that of the guard."""
+    arguments = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=AUTOCOMMIT=off", "--set=ON_ERROR_STOP=1", "--file=-"]
     environment = {**_environment(conninfo), "PGOPTIONS": "-c client_min_messages=warning"}
-    with tempfile.TemporaryFile() as errors:  # a file, not a pipe: psql must never wait for us to read while we write
+    with (
+        tempfile.TemporaryFile() as errors,
+        tempfile.TemporaryFile() as rows,
+    ):  # no pipes: psql must never wait for us to read while we write
         with subprocess.Popen(
-            [_tool("psql", conninfo), *arguments], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+            [_tool("psql", conninfo), *arguments], env=environment, stdin=subprocess.PIPE, stdout=rows, stderr=errors
         ) as process:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
             with contextlib.suppress(BrokenPipeError):  # psql stopped at an error; it says which
@@ -149,6 +163,10 @@ def _feed_psql(conninfo: str, lines: Iterable[bytes]) -> tuple[int, str]:
                 process.stdin.close()
         errors.seek(0)
         text = errors.read().decode(errors="replace")
+        rows.seek(max(0, rows.seek(0, os.SEEK_END) - len(token) - 2))
+        is_whole = rows.read().split()[-1:] == [token.encode()]
+    if process.returncode == 0 and not is_whole:
+        return FAILED, "the file ends in the middle of a statement"
     first = next((line for line in text.splitlines() if "ERROR:" in line or "error:" in line), text.strip()[:200])
     return process.returncode, first.removeprefix("psql:").strip()
 

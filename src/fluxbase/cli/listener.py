@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import math
+import resource
 import socket
 import ssl
 import time
@@ -31,8 +32,29 @@ if TYPE_CHECKING:
     from fluxbase.config import Config
     from fluxbase.config.tls import Tls
 
+FILES_BESIDE = 512
+"""Open files of a worker that are no client's."""
 READY_SECONDS = 30.0
 """How long a reload waits for a new worker before it stops the old one."""
+
+
+def room_for_connections(wanted: int) -> int:
+    """How many connections a worker can hold: the limit of open files is raised as far as it goes, and some are left for everything else.
+
+    Workers inherit the limit. Fewer than wanted is logged with what to do.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + FILES_BESIDE
+    unlimited = resource.RLIM_INFINITY
+    if soft != unlimited and soft < needed:
+        soft = needed if hard == unlimited else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == unlimited or soft >= needed:
+        return wanted
+    room = max(1, soft - FILES_BESIDE)
+    mend = f"raise the limit of open files to {needed} (ulimit -Hn, LimitNOFILE=) or lower server.max_connections"
+    structlog.get_logger("fluxbase.start").warning("few_connections", connections=room, wanted=wanted, mend=mend)
+    return room
 
 
 def bind(host: str, port: int, backlog: int) -> socket.socket:
@@ -116,7 +138,7 @@ class Workers(MPServer):
             loop=Loops.uvloop,
             http=HTTPModes.auto,
             backlog=server.backlog,
-            backpressure=server.max_connections,
+            backpressure=room_for_connections(server.max_connections),
             http1_settings=HTTP1Settings(header_read_timeout=10_000),
             log_enabled=False,
             respawn_failed_workers=True,

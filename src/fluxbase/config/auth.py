@@ -55,6 +55,12 @@ class Auth(Section):
         default=[], description="Kinds of characters a password must have; none by default, length protects better."
     )
     password_refuse_common: bool = Field(default=True, description="Refuse passwords that guessing programs try first.")
+    password_range_url: str = Field(
+        default="",
+        description="Range server that is asked, with five digits of its hash, whether a new password is in a published leak, such as "
+        "https://api.pwnedpasswords.com/range; empty: nobody is asked. While it is away passwords are taken.",
+    )
+    password_range_timeout_seconds: float = Field(default=2.0, gt=0, le=15, description="Longest wait for it.")
     hash_algorithm: Literal["argon2id", "bcrypt"] = Field(default="argon2id", description="How passwords are hashed from now on.")
     argon2_memory_kib: int = Field(default=19_456, ge=7168, description="Memory of one hash (OWASP: 19 MiB).")
     argon2_passes: int = Field(default=2, ge=1, description="Passes over that memory.")
@@ -77,6 +83,13 @@ class Auth(Section):
     reauthentication_seconds: int = Field(default=300, ge=30, le=3600, description="Life of the code before a sensitive change.")
     code_attempts: int = Field(default=3, ge=1, le=10, description="Wrong entries of a six-digit code; then it is dead.")
     mail_interval_seconds: int = Field(default=60, ge=0, le=3600, description="Pause between two mails of a kind to one address.")
+
+    @field_validator("password_range_url")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ValueError("must be an https:// address")
+        return value
 
     @field_validator("site_url", "redirect_urls")
     @classmethod

@@ -52,7 +52,9 @@ class Server(Section):
     cors_origins: list[str] = Field(default=["*"], description="Origins that may call from a browser; * means any, without credentials.")
     graceful_stop_seconds: float = Field(default=20.0, gt=0, description="Time for requests under way at a stop.")
     backlog: int = Field(default=2048, ge=128, description="Listen backlog.")
-    max_connections: int = Field(default=10_000, ge=1, description="Client connections a worker holds, idle ones included.")
+    max_connections: int = Field(
+        default=16_000, ge=1, description="Client connections a worker holds, idle ones too; fewer where the limit of open files is lower."
+    )
     tls: Tls = Tls()
 
     @field_validator("public_url")

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, login_name, migration_files, provision, with_database
 from fluxbase.db.user_migrations import apply_pending
+from fluxbase.kernel.errors import Conflict
 from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE, DatabaseName
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ class TenantDatabases:
     def drop(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool) -> None:
         """Database and logins; in a shared one the tenant's rows and keys."""
         if is_shared:
-            with psycopg.connect(with_database(self.admin_conninfo, database)) as connection:
-                connection.execute("select fluxbase.delete_tenant_rows(%s)", (tenant,))
+            if is_ours(self.admin_conninfo, database):
+                with psycopg.connect(with_database(self.admin_conninfo, database)) as connection:
+                    connection.execute("select fluxbase.delete_tenant_rows(%s)", (tenant,))
         else:
             drop(self.admin_conninfo, self.main, database, tenant, self.settings.custom_roles)
 
@@ -146,7 +148,21 @@ def create_database(admin_conninfo: str, database: str, template: str) -> None:
     with psycopg.connect(with_database(admin_conninfo, "postgres"), autocommit=True) as connection:
         if connection.execute("select from pg_database where datname = %s", (database,)).fetchone() is None:
             connection.execute(sql.SQL("create database {} template {}").format(sql.Identifier(database), sql.Identifier(template)))
+        elif not is_ours(admin_conninfo, database):
+            raise Conflict(
+                "A database of this name exists, and it was not made here.", code="database_not_ours",
+                hint=f"Rename or drop the database {database}, then fluxbase tenant repair.",
+            )  # fmt: skip
         connection.execute(sql.SQL("revoke connect, temporary on database {} from public").format(sql.Identifier(database)))
+
+
+def is_ours(admin_conninfo: str, database: str) -> bool:
+    """Whether a database came from a template of ours, which holds the kernel; nothing is ever made in another one, or dropped."""
+    try:
+        with psycopg.connect(with_database(admin_conninfo, database)) as connection:
+            return connection.execute("select to_regclass('fluxbase.this_tenant') is not null").fetchone() == (True,)
+    except psycopg.OperationalError:  # it is not there, or lets nobody in
+        return False
 
 
 def identify(admin_conninfo: str, database: str, tenant: TenantId | None, custom_roles: Sequence[str]) -> None:
@@ -229,9 +245,10 @@ def _foreign_server(connection: psycopg.Connection[Any], place: dict[str, Any], 
 
 
 def drop(admin_conninfo: str, main: str, database: str, tenant: TenantId, custom_roles: Sequence[str]) -> None:
-    """Remove the database and every login that was made for it."""
+    """Remove the database, if it is ours, and every login that was made for it."""
     with psycopg.connect(with_database(admin_conninfo, "postgres"), autocommit=True) as connection:
-        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database)))
+        if is_ours(admin_conninfo, database):
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(database)))
     with psycopg.connect(with_database(admin_conninfo, main)) as connection:
         connection.execute("delete from platform.fdw_logins where tenant_id = %s", (tenant,))
         for login in (fdw_login_name(tenant), *(login_name(database, role) for role in (*CLIENT_ROLES, *custom_roles))):

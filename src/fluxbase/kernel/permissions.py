@@ -87,6 +87,7 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("auth:settings:read", ANY_KIND, "What may be known before a sign-in.", "auth:read"),
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
+        Permission("tenants:own:write", OWNERS, "Name and metadata of a tenant one administers.", is_outside=True),
         Permission("tenants:settings:read", OWNERS, "What the tenant has otherwise than the instance; never a secret's value."),
         Permission("tenants:settings:write", OWNERS, "Change it, as far as the instance lets its tenants decide."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
@@ -169,7 +170,7 @@ def administers(principal: Principal) -> bool:
 
 
 def administers_all(principal: Principal, instance: TenantId) -> bool:
-    """Whether the caller administers every tenant: a platform administrator of the instance, or the default tenant's service key."""
+    """Whether the caller administers the instance, and with it every tenant."""
     if principal.platform_role is not None:
         return principal.platform_role == "instance_admin"
     return principal.role == SERVICE_ROLE and principal.tenant == instance

@@ -67,6 +67,8 @@ class Blocklist:
         parsed = self._parsed(address)
         if parsed is not None:
             self._check_address(parsed)
+        elif self._allowed:
+            raise _not_allowed()
         switches = self._state.switches
         if not switches or path in PROBES:
             return
@@ -78,7 +80,7 @@ class Blocklist:
 
     def _check_address(self, address: Address) -> None:
         if self._allowed and not _is_in(address, self._allowed):
-            raise Forbidden("This address may not call here.", code="address_not_allowed")
+            raise _not_allowed()
         if self._denied and _is_in(address, self._denied):
             raise Forbidden("This address is blocked.", code="address_blocked")
         for network, ends_at in self._state.blocks.items():
@@ -126,6 +128,10 @@ class Blocklist:
 
 
 PROBES = frozenset({"/health", "/ready"})
+
+
+def _not_allowed() -> Forbidden:
+    return Forbidden("This address may not call here.", code="address_not_allowed")
 
 
 def _off(message: str, code: str) -> Unavailable:

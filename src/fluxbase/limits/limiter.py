@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fluxbase.config.limits import Limits
     from fluxbase.limits.ports import RateStore
     from fluxbase.limits.rules import Grant, Rule
+    from fluxbase.limits.shared_counts import SharedCounts
 
 MOST_KEYS = 100_000
 """Keys a worker remembers: leases, and refusals that have not ended."""
@@ -65,13 +66,18 @@ class _Waiting:
 class RateLimiter:
     """``admit`` counts one request; one event loop owns it."""
 
-    def __init__(self, settings: Limits, store: RateStore | None = None, on_refusal: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, settings: Limits, store: RateStore | None = None, on_refusal: Callable[[str], None] | None = None,
+        shared: SharedCounts | None = None,
+    ) -> None:  # fmt: skip
         self.is_enabled = settings.enabled
         self._settings = settings
         self._store = store
         self._on_refusal = on_refusal
         self._rules: dict[tuple[str, str], Rule] = {}
         self._local = LocalLimiter(MOST_KEYS)
+        self._here = shared or self._local
+        """Local rules: in this process, or over the workers of this node where there are several."""
         self._leases: OrderedDict[str, _Lease] = OrderedDict()
         self._refused: OrderedDict[str, tuple[float, float]] = OrderedDict()
         """Key → when one would pass again, when the quota is whole again."""
@@ -116,11 +122,12 @@ class RateLimiter:
 
     def passes_here(self, rule: Rule, address: str) -> bool:
         """Count a request of a local rule; the data plane's hot path. False: ask ``admit_all`` why."""
-        return self._local.passes(rule, address)
+        return self._here.passes(rule, rule.name + address)
 
     def refusal_here(self, rule: Rule, address: str) -> RateLimited:
         """The error of a request that ``passes_here`` refused."""
-        return self._error(rule, self._local.grant(address).quota(rule), self._local.grant(address).wait_seconds(rule))
+        grant = self._here.grant(rule, rule.name + address)
+        return self._error(rule, grant.quota(rule), grant.wait_seconds(rule))
 
     async def forgive(self, limit: Limit, *key: str) -> None:
         """Give the whole quota back, after a success that proves who it was. A store that is away forgets nothing."""

@@ -50,7 +50,7 @@ class LocalLimiter:
                 del held[next(iter(held))]
         return Grant(granted, max(0, spent_until - now), max(0, locked_until - now))
 
-    def grant(self, key: str) -> Grant:
+    def grant(self, _: Rule, key: str) -> Grant:
         """Where a key stands that ``passes`` refused."""
         now = time.monotonic_ns() // 1000
         return Grant(0, max(0, self._spent.get(key, 0) - now), max(0, self._locked.get(key, 0) - now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from typing import TYPE_CHECKING
 
 from fluxbase.config import ConfigError
@@ -13,13 +14,17 @@ from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.limits.blocklist import Blocklist
 from fluxbase.limits.idempotency import Ledger
 from fluxbase.limits.limiter import RateLimiter
+from fluxbase.limits.shared_counts import SharedCounts
 from fluxbase.limits.store import PostgresStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxbase.app import Program
     from fluxbase.config import Config
     from fluxbase.limits.ports import RateStore
     from fluxbase.web.routing import Route
+    from fluxbase.worker import Worker
 
 
 FORGETTING_SECONDS = 3600.0
@@ -27,7 +32,24 @@ FORGETTING_SECONDS = 3600.0
 
 def rate_limiter(program: Program) -> RateLimiter:
     """The limiter of a worker, on a connection of its own: a flood must not hold key look-ups."""
-    return RateLimiter(program.config.limits, _store(program))
+    return RateLimiter(
+        program.config.limits,
+        _store(program),
+        count_refusals(program),
+        shared_counts(program.config, program.master.derive_secret("limits:addresses").reveal()),
+    )
+
+
+def count_refusals(worker: Worker) -> Callable[[str], None]:
+    """A metric by limit; what a key's own limit is called depends on its rate, so those are one series."""
+    return lambda name: worker.metrics.note(f"rate_limited:{'key' if name.startswith('key.') else name}")
+
+
+def shared_counts(config: Config, secret: str) -> SharedCounts | None:
+    """Counters of the workers of this node; a single worker counts in its own memory."""
+    if config.server.workers == 1:
+        return None
+    return SharedCounts(config.data_dir / "run" / "addresses", hashlib.sha256(secret.encode()).digest())
 
 
 def blocklist(program: Program) -> Blocklist:

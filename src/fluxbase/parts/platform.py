@@ -8,6 +8,7 @@ from fluxbase.audit.store import record
 from fluxbase.auth.impersonation import Impersonation
 from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.platform import Platform
+from fluxbase.parts.tenants import administered_tenants
 from fluxbase.tenancy.shared import deny_prefix
 from fluxbase.worker import public_url
 
@@ -28,15 +29,19 @@ def platform_service(program: Program) -> Platform:
 
 def register_platform(program: Program, control: ControlPlane, mailed: AccountMailParts) -> None:
     """Their routes, and those of impersonation."""
+    from fluxbase.web.native.auth.admin_mailed import AdminMailed
     from fluxbase.web.native.auth.dashboard import DashboardRoutes
     from fluxbase.web.native.auth.impersonation import ImpersonationRoutes
     from fluxbase.web.native.auth.platform import PlatformRoutes
 
-    PlatformRoutes(program.platform, program.auth.sessions, program.tenants).register(control)
+    PlatformRoutes(program.platform, program.auth.sessions, administered_tenants(program)).register(control)
     DashboardRoutes(
         program.platform, program.auth.accounts, program.factors.factors, program.factors.removal, mailed.mails, mailed.verification,
         public_url=public_url(program.config), app_name=program.config.mail.app_name,
     ).register(control)  # fmt: skip
+    AdminMailed(
+        program.auth.users, mailed.mails, program.platform, mailed.redirects, program.registry, public_url(program.config)
+    ).register(control)
     seconds = program.config.auth.access_token_seconds
     impersonation = Impersonation(
         program.account_sessions,

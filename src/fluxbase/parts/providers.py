@@ -64,6 +64,7 @@ def provider_parts(program: Program) -> ProviderParts:
 def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
     """Both dialects' routes."""
     from fluxbase.web.flow_cookie import FlowCookie
+    from fluxbase.web.native.auth.config import AuthConfigRoute
     from fluxbase.web.native.auth.providers import NativeProviders
     from fluxbase.web.native.auth.saml import NativeSaml
     from fluxbase.web.provider_surface import ProviderSurface
@@ -76,9 +77,12 @@ def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAc
 
     parts, base = program.providers, public_url(program.config)
     cookie = FlowCookie(is_https=base.startswith("https://"), seconds=program.config.oauth.flow_seconds)
-    surface = ProviderSurface(parts.flows, parts.identities, parts.tokens, program.auth.accounts, program.registry, cookie, bearer, base)
+    surface = ProviderSurface(
+        parts.flows, parts.identities, parts.tokens, program.auth.accounts, program.registry, cookie, bearer, base, parts.redirects
+    )
     NativeProviders(surface).register(control)
     GoTrueProviders(surface).register(control, gotrue)
     sso = SamlSurface(parts.saml, parts.saml_flows, parts.flows, program.registry, cookie, base)
     NativeSaml(sso).register(control)
     GoTrueSaml(sso).register(control, gotrue)
+    AuthConfigRoute(surface, sso, program.factors.captcha.public_settings).register(control)

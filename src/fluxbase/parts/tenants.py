@@ -14,6 +14,7 @@ from fluxbase.tenancy.lifecycle import TenantLifecycle
 
 if TYPE_CHECKING:
     from fluxbase.app import Program
+    from fluxbase.web.native.administered import Administered
 
 
 def tenant_lifecycle(program: Program) -> TenantLifecycle:
@@ -27,3 +28,10 @@ def tenant_lifecycle(program: Program) -> TenantLifecycle:
         program.sessions, program.registry, databases, program.keys, record, locator_of=tenant_locator, name_of=database_name,
         settings_of=partial(tenant_config, config), most=config.tenants.max_tenants,
     )  # fmt: skip
+
+
+def administered_tenants(program: Program) -> Administered:
+    """Who administers which tenant, for the routes that ask."""
+    from fluxbase.web.native.administered import Administered
+
+    return Administered(program.tenants, program.platform.tenants_of, program.registry.default.id)

@@ -173,6 +173,9 @@ class Plants:
             async with self._program.sessions(place.tenant, reason="take the proof's users away") as tx:
                 await tx.fetch(named_sql("proof", "remove_mails"), place.tenant.id)
                 await tx.fetch(named_sql("proof", "remove_users"), place.tenant.id, AGENT)
+                await tx.fetch(named_sql("proof", "remove_named"), place.tenant.id, place.canary)
+        async with self._program.sessions(self._program.registry.default, reason="take the proof's invitations away") as tx:
+            await tx.fetch(named_sql("proof", "remove_invitations"))
         tenants = self._program.tenants
         for row in await tenants.list(with_deleted=True):
             if row.slug.startswith(self.scratch):

@@ -87,14 +87,27 @@ create temp table mine (id int);
 create table {schema}.mine (id int)
 -- name: users
 select md5(concat_ws(';',
-  (select string_agg(concat_ws('|', id, email, role, encrypted_password, raw_user_meta_data, banned_until, deleted_at), ',' order by id)
+  (select string_agg(concat_ws('|', id, email, role, encrypted_password, raw_user_meta_data, banned_until, deleted_at, failed_attempts, locked_until), ',' order by id)
      from auth.users where tenant_id = $1::text::uuid),
   (select string_agg(concat_ws('|', id, status, friendly_name, last_step), ',' order by id) from auth.factors where tenant_id = $1::text::uuid),
   (select string_agg(concat_ws('|', id, used_at), ',' order by id) from auth.recovery_codes where tenant_id = $1::text::uuid),
   (select string_agg(concat_ws('|', id, friendly_name, sign_count), ',' order by id) from auth.passkeys where tenant_id = $1::text::uuid),
-  (select string_agg(concat_ws('|', id, aal, ended_at), ',' order by id) from auth.sessions where tenant_id = $1::text::uuid)))
+  (select string_agg(concat_ws('|', id, aal, ended_at), ',' order by id) from auth.sessions where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', name, description, permissions), ',' order by name) from auth.roles where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', user_id, role), ',' order by user_id, role) from auth.role_assignments where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', id, name, metadata), ',' order by id) from auth.organisations where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', organisation_id, user_id, role), ',' order by organisation_id, user_id)
+     from auth.memberships where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', team_id, user_id), ',' order by team_id, user_id) from auth.team_members where tenant_id = $1::text::uuid),
+  (select string_agg(concat_ws('|', id, name, scopes), ',' order by id) from auth.api_keys where tenant_id = $1::text::uuid)))
 -- name: remove_users
 delete from auth.users u where u.tenant_id = $1::text::uuid and (u.email like '%@proof.invalid' or u.is_anonymous and exists (
   select from auth.sessions s where s.tenant_id = u.tenant_id and s.user_id = u.id and s.user_agent = $2::text)) returning u.id
 -- name: remove_mails
 delete from platform.mails where tenant_id = $1::text::uuid and recipient like '%@proof.invalid' returning id
+-- name: remove_named
+with orgs as (delete from auth.organisations where tenant_id = $1::text::uuid and name = $2::text),
+     keys as (delete from auth.api_keys where tenant_id = $1::text::uuid and name = $2::text)
+delete from auth.roles where tenant_id = $1::text::uuid and name in ('fluxbase-proof', $2::text) returning name
+-- name: remove_invitations
+delete from platform.invitations where email like '%@proof.invalid' returning id

@@ -74,6 +74,8 @@ class RequestContext:
     bytes_sent: int = 0
     has_started: bool = False
     error_code: str | None = None
+    refused_by: str = ""
+    """The limit that refused (docs/decisions/0063)."""
     constant_headers: ConstantHeaders = NO_HEADERS
     """Added to whatever answer leaves, by the outermost layer, unless the answer or ``response_headers`` has them."""
 

@@ -20,7 +20,7 @@ from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, PROBE, Access, Limit
 from fluxbase.kernel.errors import FluxbaseError, InvalidInput
 from fluxbase.web.captcha import FLOW_OF_PATH
 from fluxbase.web.context import context_of
-from fluxbase.web.errors import constant_internal, render
+from fluxbase.web.errors import constant_internal, limit_of, render
 from fluxbase.web.routing import Route, route
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class ControlPlane:
         assert isinstance(error, FluxbaseError)  # noqa: S101 - registered for this class
         context = context_of(request.scope)
         context.error_code = error.code
+        context.refused_by = limit_of(error)
         status, headers, body = self._renderer(error, context.dialect, context.principal, context.request_id)
         return Response(body, status, {name.decode("latin-1"): value.decode("latin-1") for name, value in headers})
 

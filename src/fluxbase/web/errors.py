@@ -120,6 +120,11 @@ _NATIVE_STATUS: dict[tuple[Kind, str | None], int] = {
 """Where this dialect differs from PostgREST's statuses."""
 
 
+def limit_of(error: FluxbaseError) -> str:
+    """The name of the limit that a request went over; empty for any other error."""
+    return error.quotas[0].name if isinstance(error, RateLimited) and error.quotas else ""
+
+
 def status_of(error: FluxbaseError, principal: Principal | None) -> int:
     """The HTTP status of an error for this caller."""
     if error.status is not None:

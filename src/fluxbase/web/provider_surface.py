@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.providers.flows import OAuthFlows
     from fluxbase.auth.providers.identities import Identities
     from fluxbase.auth.providers.tokens import ProviderTokenService
+    from fluxbase.auth.redirects import RedirectRule
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.flow_cookie import FlowCookie
     from fluxbase.web.ports import BearerCheck
@@ -27,6 +28,7 @@ class ProviderSurface:
     cookie: FlowCookie
     bearer: BearerCheck
     public_url: str
+    redirects: RedirectRule
 
     def start_url(self, token: str) -> str:
         """The link that a browser follows to begin."""

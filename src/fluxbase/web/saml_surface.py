@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastapi import Request
+
     from fluxbase.auth.providers.flows import OAuthFlows
     from fluxbase.auth.saml.flows import SamlFlows
     from fluxbase.auth.saml.registry import SamlRegistry
-    from fluxbase.tenancy.registry import TenantRegistry
+    from fluxbase.tenancy.registry import Tenant, TenantRegistry
     from fluxbase.web.flow_cookie import FlowCookie
 
 
@@ -23,6 +25,13 @@ class SamlSurface:
     registry: TenantRegistry
     cookie: FlowCookie
     public_url: str
+
+    async def logged_out(self, tenant: Tenant, request: Request) -> str:
+        """Where single logout goes on that the identity provider began, or whose answer to ours this is (HTTP-Redirect)."""
+        query = dict(request.query_params)
+        if "SAMLRequest" not in query:
+            return self.public_url
+        return await self.flows.logged_out(tenant, self.flows.name_of_issuer(query), query, request.url.query) or self.public_url
 
     def start_url(self, token: str) -> str:
         """The link that a browser follows to begin."""

@@ -51,6 +51,10 @@ class OneUser(CachedAuthenticator):
         return Principal(tenant, RoleName("anon"), CredentialKind.NONE, "{}")
 
 
+class Untouched:
+    """A ledger that nobody may ask: it has nothing to be asked with."""
+
+
 class Socket:
     """A client of the pipeline: sends a handshake, then its messages; keeps what came back and the context."""
 
@@ -73,7 +77,7 @@ class Socket:
         settings = limits or Limits()
         limiter = RateLimiter(settings)
         kept_out = Blocklist(settings, limiter, None)
-        parts = pipeline.Parts(config, table, registry, OneUser(user), limiter, kept_out, self.log, cookies=COOKIES)
+        parts = pipeline.Parts(config, table, registry, OneUser(user), limiter, kept_out, self.log, cookies=COOKIES, ledger=Untouched())  # type: ignore[arg-type]
         self.app = pipeline.build(parts)
 
     async def echo(self, scope: Any, receive: Any, send: Any) -> None:
@@ -249,12 +253,18 @@ def blocklist(_: Socket) -> None:
     assert accepted(Socket(Limits(denied_networks=["198.51.100.0/24"])).open("/socket"))
 
 
+def idempotency(socket: Socket) -> None:
+    """A handshake with a key opens a socket each time: nothing is claimed or replayed."""
+    key = (b"idempotency-key", b"k")
+    assert all(accepted(socket.open("/socket", key)) for _ in range(2))
+
+
 CLAIMS: dict[str, Callable[[Socket], None]] = {
     "RequestId": request_id, "AccessLog": access_log, "SecurityHeaders": security_headers, "Cors": cors, "ErrorBoundary": error_boundary,
     "TrustedProxy": trusted_proxy, "Errors": errors, "HostAndScheme": host_and_scheme, "Normalise": normalise, "Blocklist": blocklist, "Route": route_line,
     "BodyLimit": body_limit, "Deadline": deadline, "AddressLimit": address_limit, "CrossOrigin": cross_origin,
     "TenantCandidate": tenant_candidate, "Authenticate": authenticate, "CsrfToken": csrf_token, "Authorise": authorise,
-    "PrincipalLimit": principal_limit, "CookieSession": cookie_session,
+    "PrincipalLimit": principal_limit, "Idempotency": idempotency, "CookieSession": cookie_session,
 }  # fmt: skip
 
 

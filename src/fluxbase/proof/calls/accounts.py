@@ -5,6 +5,7 @@ from __future__ import annotations
 from fluxbase.proof.call import ANON, NOBODY, SERVICE, USER, Call
 
 _NATIVE, _GOTRUE, _ADMIN = "/api/v1/auth", "/auth/v1", "/api/v1/admin/users"
+_SESSIONS = "/api/v1/admin/auth/sessions"
 _NEW = {"email": "{fresh}@proof.invalid", "password": "{password}"}
 _OLD = {"email": "{email}", "password": "{password}"}
 _MARKED = {"proof": "{canary}"}
@@ -83,6 +84,17 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "admin.users.one.role.patch": (_of_spare("PATCH", f"{_ADMIN}/{{spare_user}}/role", {"role": "editor"}, is_secret=True),),
     "admin.users.one.signout.post": (_of_spare("POST", f"{_ADMIN}/{{spare_user}}/signout", shows="", because=_MESSAGE, is_secret=True),),
     "admin.users.one.delete": (_of_spare("DELETE", f"{_ADMIN}/{{spare_user}}", shows="", because=_MESSAGE, is_secret=True),),
+    "admin.users.invite": (
+        Call("POST", f"{_ADMIN}/invite", by=SERVICE, body={"email": "{fresh}@proof.invalid"}, status=(201,), shows="fresh"),
+    ),
+    "admin.users.reset_password": (
+        _of_spare("POST", f"{_ADMIN}/{{spare_user}}/reset-password", shows="", because=_MESSAGE, is_secret=True),
+    ),
+    "admin.sessions.list": (Call("GET", f"{_SESSIONS}?limit=1000", by=SERVICE, shows="session"),),
+    "admin.sessions.end": (
+        Call("DELETE", f"{_SESSIONS}/{{new}}", by=SERVICE, status=(404,), shows="", because="the planted session is needed further"),
+    ),
+    "admin.sessions.end_all": (_of_spare("DELETE", f"{_SESSIONS}/user/{{spare_user}}", shows="", because=_MESSAGE, is_secret=True),),
     "gotrue.admin.users.get": (Call("GET", f"{_GOTRUE}/admin/users?filter={{email}}", by=SERVICE),),
     "gotrue.admin.users.post": (
         Call("POST", f"{_GOTRUE}/admin/users", by=SERVICE, body={**_NEW, "email_confirm": True, "user_metadata": {"proof": "{mine}"}}),

@@ -6,6 +6,7 @@ from fluxbase.proof.call import NOBODY, SERVICE, USER, Call
 
 ROOT = "/api/v1/admin"
 ADMINS = f"{ROOT}/tenants/{{tenant}}/admins"
+MEMBERS = f"{ROOT}/tenants/{{tenant}}/members"
 ACT = "/api/v1/auth/impersonate"
 _ADMIN_ONLY = "for an administrator's own session: every credential of a tenant is refused"
 _NOBODY = "nothing is signed in: it would leave a session"
@@ -74,6 +75,12 @@ CALLS: dict[str, tuple[Call, ...]] = {
     ),
     "tenant_admins.list": (Call("GET", ADMINS, by=SERVICE, shows="", because=_HOME),),
     "tenant_admins.assign": (Call("POST", ADMINS, by=SERVICE, body={"user_id": "{new}"}, status=(404,), shows="", because=_HOME),),
+    "tenant_members.list": (Call("GET", MEMBERS, by=SERVICE, shows="", because=_HOME),),
+    "tenant_members.assign": (Call("POST", MEMBERS, by=SERVICE, body={"user_id": "{new}"}, status=(404,), shows="", because=_HOME),),
+    "tenant_members.change": (
+        Call("PATCH", f"{MEMBERS}/{{new}}", by=SERVICE, body={"role": "tenant_admin"}, status=(404,), shows="", because=_HOME),
+    ),
+    "tenant_members.unassign": (Call("DELETE", f"{MEMBERS}/{{new}}", by=SERVICE, status=(404,), shows="", because=_HOME),),
     "tenant_admins.unassign": (Call("DELETE", f"{ADMINS}/{{new}}", by=SERVICE, status=(404,), shows="", because=_HOME),),
     "impersonation.user": (
         Call("POST", ACT, by=USER, body={"target_user_id": "{row}", "reason": "proof"}, status=(403,), shows="", because=_ADMIN_ONLY),

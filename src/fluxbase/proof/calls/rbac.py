@@ -10,8 +10,8 @@ ORGS = "/api/v1/orgs"
 ONE = f"{ORGS}/{{org}}"
 _GONE = "answers without a body"
 
-_ROLE = Call("PUT", f"{ROLES}/proof", by=SERVICE, body={"description": "{canary}"})
-_GIVEN = Call("PUT", f"{OF_USER}/proof", by=SERVICE, shows="", because="names roles alone", before=(_ROLE,))
+_ROLE = Call("PUT", f"{ROLES}/fluxbase-proof", by=SERVICE, body={"description": "{canary}"})
+_GIVEN = Call("PUT", f"{OF_USER}/fluxbase-proof", by=SERVICE, shows="", because="names roles alone", before=(_ROLE,))
 _ORG = Call(
     "POST", ORGS, by=SERVICE, body={"slug": "{fresh}", "name": "{canary}", "owner_id": "{new}"}, status=(201,), keep={"org": "id"}
 )  # fmt: skip
@@ -22,10 +22,12 @@ _JOINED = Call("PUT", f"{ONE}/teams/{{team}}/members/{{new}}", by=SERVICE, statu
 CALLS: dict[str, tuple[Call, ...]] = {
     "roles.list": (Call("GET", ROLES, by=SERVICE, before=(_ROLE,)),),
     "roles.put": (_ROLE,),
-    "roles.delete": (Call("DELETE", f"{ROLES}/proof", by=SERVICE, status=(204,), shows="", because=_GONE, before=(_ROLE,)),),
+    "roles.delete": (Call("DELETE", f"{ROLES}/fluxbase-proof", by=SERVICE, status=(204,), shows="", because=_GONE, before=(_ROLE,)),),
     "roles.of_user": (Call("GET", OF_USER, by=SERVICE, shows="", because="names roles alone", before=(_ROLE, _GIVEN)),),
     "roles.assign": (_GIVEN,),
-    "roles.unassign": (Call("DELETE", f"{OF_USER}/proof", by=SERVICE, shows="", because="names roles alone", before=(_ROLE, _GIVEN)),),
+    "roles.unassign": (
+        Call("DELETE", f"{OF_USER}/fluxbase-proof", by=SERVICE, shows="", because="names roles alone", before=(_ROLE, _GIVEN)),
+    ),
     "orgs.list": (Call("GET", ORGS, by=SERVICE, before=(_ORG,)),),
     "orgs.create": (_ORG,),
     "orgs.get": (Call("GET", ONE, by=SERVICE, before=(_ORG,)),),

@@ -14,8 +14,15 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "tenants.create": (
         Call("POST", ROOT, by=INSTANCE, body={"slug": "{fresh}", "isolation": "row"}, status=(201,), shows="", because="a new tenant"),
     ),
-    "tenants.get": (Call("GET", f"{ROOT}/{{tenant}}", by=INSTANCE),),
-    "tenants.update": (Call("PATCH", f"{ROOT}/{{tenant}}", by=INSTANCE, body={"metadata": {"proof": "{canary}"}}),),
+    "tenants.get": (
+        Call("GET", f"{ROOT}/{{tenant}}", by=SERVICE, is_secret=True),
+        Call("GET", f"{ROOT}/{{slug}}", by=SERVICE, is_secret=True),
+        Call("GET", f"{ROOT}/{{tenant}}", by=INSTANCE),
+    ),
+    "tenants.update": (
+        Call("PATCH", f"{ROOT}/{{tenant}}", by=SERVICE, body={"metadata": {"proof": "{canary}"}}, is_secret=True),
+        Call("PATCH", f"{ROOT}/{{tenant}}", by=INSTANCE, body={"metadata": {"proof": "{canary}"}}),
+    ),
     "tenants.delete": (Call("DELETE", f"{ROOT}/{{scratch}}", by=INSTANCE, status=(204,), shows="", because=_SCRATCH),),
     **{
         f"tenants.{verb}": (Call("POST", f"{ROOT}/{{scratch}}/{verb}", by=INSTANCE, shows="", because=_SCRATCH),)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import FluxbaseError
 from fluxbase.kernel.permissions import authorise
+from fluxbase.web.documents.answers import responses_of
+from fluxbase.web.middleware.idempotency import UNSAFE, WITHOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +71,30 @@ def _response(name: str) -> Json:
 RESPONSES: Json = {name: _response(name) for name in ERROR_SCHEMAS}
 
 
+PARAMETERS: Json = {
+    "IdempotencyKey": {
+        "name": "Idempotency-Key", "in": "header", "required": False,
+        "description": "The request is carried out once for each key of a caller; sent again within 24 hours it gets the first answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+    },
+}  # fmt: skip
+
+
+def key_parameter(verb: str, access: Access = Access.OPTIONAL) -> list[Json]:
+    """The parameter of operations that read an Idempotency-Key."""
+    return [{"$ref": "#/components/parameters/IdempotencyKey"}] if verb.upper() in UNSAFE and access not in WITHOUT else []
+
+
+def with_key_parameter(paths: Json) -> Json:
+    """The data plane's paths, whose every unsafe operation reads the key."""
+    return {
+        path: {
+            verb: {**operation, "parameters": [*operation.get("parameters", []), *key_parameter(verb)]} for verb, operation in item.items()
+        }
+        for path, item in paths.items()
+    }
+
+
 def may_use(route: Route, method: str, principal: Principal, instance: TenantId) -> bool:
     """Whether a route is shown to a caller: exactly when Authorise would let him in."""
     try:
@@ -89,10 +115,10 @@ def control_document(app: FastAPI, routes: Iterable[Route], principal: Principal
             if route is None or not may_use(route, verb.upper(), principal, instance):
                 continue
             shape = "AuthError" if path.startswith("/auth/v1") else "Error"
-            responses = {status: answer for status, answer in operation.get("responses", {}).items() if status != "422"}
+            parameters = [*operation.get("parameters", []), *key_parameter(verb, route.access)]
             paths.setdefault(path, {})[verb] = {
-                "tags": ["server"], **operation, "security": security_of(route.access),
-                "responses": {**responses, "default": {"$ref": f"#/components/responses/{shape}"}},
+                "tags": ["server"], **operation, "security": security_of(route.access), "parameters": parameters,
+                "responses": {**responses_of(route.name), "default": {"$ref": f"#/components/responses/{shape}"}},
             }  # fmt: skip
     return paths, _used(paths, whole.get("components", {}).get("schemas", {}))
 

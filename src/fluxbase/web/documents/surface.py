@@ -98,10 +98,11 @@ class DocumentSurface:
                 "info": {"title": descriptions[0].summary or "Fluxbase", "version": __version__},
                 "servers": [{"url": self._public_url}],
                 "security": control.security_of(Access.OPTIONAL),
-                "paths": {**tables, **control.own_paths(), **paths},
+                "paths": {**control.with_key_parameter({**tables, **control.own_paths()}), **paths},
                 "components": {
                     "schemas": {**schemas, **rows, **control.ERROR_SCHEMAS, "Query": QUERY_SCHEMA},
                     "responses": control.RESPONSES,
+                    "parameters": control.PARAMETERS,
                     "securitySchemes": control.SECURITY_SCHEMES,
                 },
             }

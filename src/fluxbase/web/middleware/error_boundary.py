@@ -12,7 +12,7 @@ import structlog
 
 from fluxbase.kernel.errors import FluxbaseError, Kind
 from fluxbase.web.context import context_of
-from fluxbase.web.errors import constant_internal, render
+from fluxbase.web.errors import constant_internal, limit_of, render
 
 if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, Scope, Send
@@ -27,6 +27,7 @@ async def send_error(error: FluxbaseError, scope: Scope, send: Send, renderer: R
     """Answer with a declared error, or close a websocket: before it was accepted the client sees 403."""
     context = context_of(scope)
     context.error_code = error.code
+    context.refused_by = limit_of(error)
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": CLOSE_CODES.get(error.kind, 1008), "reason": ""})
         return

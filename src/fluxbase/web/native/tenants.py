@@ -1,4 +1,7 @@
-"""/api/v1/admin/tenants: the lifecycle over HTTP (contract-native 1.10, 2.9). For the instance's own service key."""
+"""/api/v1/admin/tenants: the lifecycle over HTTP (contract-native 1.10, 2.9).
+
+For the instance's own service key and administrators; whoever administers a tenant reads it, and changes its name and metadata.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,15 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.kernel.access import ADMIN, Access
-from fluxbase.kernel.errors import Forbidden
+from fluxbase.kernel.errors import Forbidden, InvalidInput
 from fluxbase.kernel.permissions import administers, covers
 from fluxbase.tenancy.lifecycle import NewTenant
 from fluxbase.web.caller import caller_of
 from fluxbase.web.context import context_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from fluxbase.kernel.principal import Principal
-    from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.web.control import ControlPlane
+    from fluxbase.web.native.administered import Administered
 
 ROOT = "/api/v1/admin/tenants"
 TenantPath = Annotated[str, Path(max_length=100, description="Id or slug.")]
@@ -35,6 +35,8 @@ class TenantCreate(BaseModel):
     metadata: dict[str, Any] = Field(default={})
     hosts: list[str] = Field(default=[], max_length=20)
     isolation: Literal["database", "schema", "row"] = "database"
+    db_mode: Literal["auto", "existing"] = "auto"
+    db_name: str = Field(default="", max_length=63)
     auto_generate_keys: bool = True
 
 
@@ -49,9 +51,9 @@ class TenantUpdate(BaseModel):
 class TenantRoutes:
     """Translates; every rule is in ``tenancy/lifecycle.py``."""
 
-    def __init__(self, tenants: TenantLifecycle, assigned: Callable[[Principal], Awaitable[list[str]]]) -> None:
-        self._tenants = tenants
-        self._assigned = assigned
+    def __init__(self, administered: Administered) -> None:
+        self._tenants = administered.tenants
+        self._administered = administered
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen; literal paths before ``{tenant}``."""
@@ -62,8 +64,6 @@ class TenantRoutes:
             ("GET", ROOT, self.list, "tenants.list", "read"),
             ("GET", f"{ROOT}/deleted", self.deleted, "tenants.deleted", "read"),
             ("POST", ROOT, self.create, "tenants.create", "create"),
-            ("GET", f"{ROOT}/{{tenant}}", self.get, "tenants.get", "read"),
-            ("PATCH", f"{ROOT}/{{tenant}}", self.update, "tenants.update", "update"),
             ("DELETE", f"{ROOT}/{{tenant}}", self.delete, "tenants.delete", "delete"),
             ("POST", f"{ROOT}/{{tenant}}/recover", self.recover, "tenants.recover", "update"),
             ("POST", f"{ROOT}/{{tenant}}/migrate", self.migrate, "tenants.migrate", "update"),
@@ -72,6 +72,13 @@ class TenantRoutes:
             ("POST", f"{ROOT}/{{tenant}}/thaw", self.thaw, "tenants.thaw", "update"),
         ):
             control.add(method, path, endpoint, access=Access.INSTANCE, limit=ADMIN, name=name, permission=f"tenants:tenants:{action}")
+        for method, endpoint, name, action in (
+            ("GET", self.get, "tenants.get", "read"),
+            ("PATCH", self.update, "tenants.update", "write"),
+        ):
+            control.add(
+                method, f"{ROOT}/{{tenant}}", endpoint, access=Access.CREDENTIAL, limit=ADMIN, name=name, permission=f"tenants:own:{action}"
+            )
 
     async def list(self) -> JSONResponse:
         """Every tenant that is not deleted."""
@@ -88,11 +95,16 @@ class TenantRoutes:
             return JSONResponse([{**row.public(), "my_role": caller.platform_role} for row in await self._tenants.list()])
         if caller.platform_role is None and not (administers(caller) or covers(caller.permissions, "tenants:own:read")):
             raise Forbidden("An administrator of the tenant is required.", code="service_role_required")
-        ids = [caller.tenant] if caller.platform_role is None else await self._assigned(caller)
+        ids = [caller.tenant] if caller.platform_role is None else await self._administered.assigned(caller)
         return JSONResponse([{**(await self._tenants.get(tenant)).public(), "my_role": "tenant_admin"} for tenant in ids])
 
     async def create(self, body: TenantCreate, request: Request) -> JSONResponse:
         """201 with the tenant, at the top level and under ``tenant``, and its keys."""
+        if body.db_mode != "auto" or body.db_name:
+            raise InvalidInput(
+                "A tenant's database is made here and named by its id; one that exists is not taken over.", code="database_not_ours",
+                hint="Leave db_mode and db_name out, then bring the data in with fluxbase db dump and restore.",
+            )  # fmt: skip
         row = await self._tenants.create(
             NewTenant(body.slug, body.name, body.metadata, tuple(body.hosts), body.isolation), actor=_actor(request)
         )
@@ -101,13 +113,14 @@ class TenantRoutes:
             answer |= await self._tenants.keys(row)
         return JSONResponse(answer, status_code=201)
 
-    async def get(self, tenant: TenantPath) -> JSONResponse:
-        """One tenant."""
-        return JSONResponse((await self._tenants.get(tenant)).public())
+    async def get(self, tenant: TenantPath, request: Request) -> JSONResponse:
+        """One tenant that the caller administers."""
+        return JSONResponse((await self._administered.find(caller_of(request), tenant, "tenants:own:read")).public())
 
     async def update(self, tenant: TenantPath, body: TenantUpdate, request: Request) -> JSONResponse:
         """Name and metadata."""
-        row = await self._tenants.update(tenant, name=body.name, metadata=body.metadata, actor=_actor(request))
+        found = await self._administered.find(caller_of(request), tenant, "tenants:own:write")
+        row = await self._tenants.update(found.id, name=body.name, metadata=body.metadata, actor=_actor(request))
         return JSONResponse(row.public())
 
     async def delete(self, tenant: TenantPath, request: Request, is_hard: Annotated[bool, Query(alias="hard")] = False) -> Response:
@@ -142,4 +155,6 @@ class TenantRoutes:
 
 def _actor(request: Request) -> str:
     principal = context_of(request.scope).principal
-    return f"key:{principal.credential_id}" if principal else "nobody"
+    if principal is None:
+        return "nobody"
+    return f"user:{principal.user_id}" if principal.user_id else f"key:{principal.credential_id}"

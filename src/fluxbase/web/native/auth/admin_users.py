@@ -10,18 +10,20 @@ from pydantic import Field
 
 from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.access import ADMIN, Access
-from fluxbase.kernel.errors import InvalidInput
 from fluxbase.web.body import ClientBody
-from fluxbase.web.caller import actor_of, tenant_of
+from fluxbase.web.caller import accounts_of, actor_of, caller_of, tenant_of
+from fluxbase.web.native.auth.platform_shapes import admin_body
 from fluxbase.web.native.auth.shapes import user_body
 
 if TYPE_CHECKING:
+    from fluxbase.auth.platform import Platform
     from fluxbase.auth.user_admin import UserAdmin
     from fluxbase.auth.users import User
     from fluxbase.tenancy.registry import TenantRegistry
     from fluxbase.web.control import ControlPlane
 
 ROOT = "/api/v1/admin/users"
+Kind = Annotated[str, Query(alias="type", max_length=20)]
 UserPath = Annotated[str, Path(max_length=100)]
 
 
@@ -53,8 +55,9 @@ class RoleBody(ClientBody):
 class AdminUsers:
     """Translates; every rule is in ``auth/user_admin.py``."""
 
-    def __init__(self, users: UserAdmin, registry: TenantRegistry) -> None:
+    def __init__(self, users: UserAdmin, platform: Platform, registry: TenantRegistry) -> None:
         self._users = users
+        self._platform = platform
         self._registry = registry
 
     def register(self, control: ControlPlane) -> None:
@@ -73,30 +76,31 @@ class AdminUsers:
 
     async def list(
         self, request: Request, search: Annotated[str, Query(max_length=255)] = "", limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-        offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0, kind: Annotated[str, Query(alias="type", max_length=20)] = "app",
+        offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0, kind: Kind = "app",
     ) -> JSONResponse:  # fmt: skip
-        """``{users, total}`` of the application's accounts."""
-        if kind != "app":
-            raise InvalidInput("type must be app: platform administrators have routes of their own.", code="unknown_user_type")
-        users, total = await self._users.list(tenant_of(request, self._registry), offset=offset, limit=limit, search=search)
-        return JSONResponse({"users": [_body(each) for each in users], "total": total})
+        """``{users, total}`` of the application's accounts, or of the platform's administrators."""
+        users, total = await self._users.list(accounts_of(request, self._registry, kind), offset=offset, limit=limit, search=search)
+        return JSONResponse({"users": [_body(each, kind) for each in users], "total": total})
 
     async def create(self, body: AdminUserBody, request: Request) -> JSONResponse:
         """201 with the user."""
         user = await self._users.create(tenant_of(request, self._registry), body.change(), actor=actor_of(request))
         return JSONResponse(_body(user), 201)
 
-    async def get(self, user: UserPath, request: Request) -> JSONResponse:
+    async def get(self, user: UserPath, request: Request, kind: Kind = "app") -> JSONResponse:
         """One user."""
-        return JSONResponse(_body(await self._users.get(tenant_of(request, self._registry), user)))
+        return JSONResponse(_body(await self._users.get(accounts_of(request, self._registry, kind), user), kind))
 
     async def update(self, user: UserPath, body: AdminUserBody, request: Request) -> JSONResponse:
         """The changed user."""
         found = await self._users.update(tenant_of(request, self._registry), user, body.change(), actor=actor_of(request))
         return JSONResponse(_body(found))
 
-    async def set_role(self, user: UserPath, body: RoleBody, request: Request) -> JSONResponse:
+    async def set_role(self, user: UserPath, body: RoleBody, request: Request, kind: Kind = "app") -> JSONResponse:
         """Another role; ends the user's sessions, whose tokens name the old one."""
+        accounts_of(request, self._registry, kind)
+        if kind == "dashboard":
+            return JSONResponse(_body(await self._platform.set_role(caller_of(request), user, body.role), kind))
         change = UserChange(role=body.role)
         return JSONResponse(_body(await self._users.update(tenant_of(request, self._registry), user, change, actor=actor_of(request))))
 
@@ -105,11 +109,17 @@ class AdminUsers:
         ended = await self._users.end_sessions(tenant_of(request, self._registry), user, actor=actor_of(request))
         return JSONResponse({"message": "Signed out everywhere.", "sessions": ended})
 
-    async def delete(self, user: UserPath, request: Request) -> JSONResponse:
-        """Gone with everything that refers to it."""
+    async def delete(self, user: UserPath, request: Request, kind: Kind = "app") -> JSONResponse:
+        """Gone with everything that refers to it; never the last administrator of the instance."""
+        accounts_of(request, self._registry, kind)
+        if kind == "dashboard":
+            await self._platform.remove(caller_of(request), user)
+            return JSONResponse({"message": "The administrator was deleted."})
         await self._users.delete(tenant_of(request, self._registry), user, actor=actor_of(request))
         return JSONResponse({"message": "The user was deleted."})
 
 
-def _body(user: User) -> dict[str, Any]:
+def _body(user: User, kind: str = "app") -> dict[str, Any]:
+    if kind == "dashboard":
+        return admin_body(user)
     return {**user_body(user), "is_locked": user.is_locked, "banned_until": user.banned_until}

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.auth.factors import totp
 from fluxbase.auth.users import SECOND_FACTORS
 from fluxbase.kernel.access import ADMIN, CONFIRM, CONTROL_PLANE, Access
-from fluxbase.web.caller import actor_of, caller_of, tenant_of
+from fluxbase.web.caller import accounts_of, actor_of, caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
 from fluxbase.web.native.auth.shapes import entered, tokens_body
@@ -152,9 +152,11 @@ class NativeFactors:
         _, codes = await self._factors.recovery.renew(tenant_of(request, self._registry), caller_of(request))
         return JSONResponse({"success": True, "backup_codes": codes}, headers=_NO_STORE)
 
-    async def reset(self, user: Annotated[str, Path(max_length=64)], request: Request) -> JSONResponse:
+    async def reset(
+        self, user: Annotated[str, Path(max_length=64)], request: Request, kind: Annotated[str, Query(alias="type", max_length=20)] = "app"
+    ) -> JSONResponse:
         """An administrator takes every factor of a user away; written to the audit log."""
-        taken = await self._removal.reset(tenant_of(request, self._registry), user, None, actor=actor_of(request))
+        taken = await self._removal.reset(accounts_of(request, self._registry, kind), user, None, actor=actor_of(request))
         return JSONResponse({"success": True, "removed": [each["id"] for each in taken]})
 
 

@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from fluxbase.auth.platform import INSTANCE_ADMIN
 from fluxbase.kernel.access import ADMIN, ADMIN_SETUP, ADMIN_SIGN_IN, CONTROL_PLANE, REFRESH, Access
 from fluxbase.kernel.errors import Forbidden, NotFound
-from fluxbase.kernel.permissions import OUTSIDE, administers
-from fluxbase.tenancy.registry import unknown_tenant
 from fluxbase.web.caller import caller_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
@@ -24,13 +22,15 @@ if TYPE_CHECKING:
     from fluxbase.auth.sessions import Sessions
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
-    from fluxbase.tenancy.lifecycle import TenantLifecycle
     from fluxbase.web.control import ControlPlane
+    from fluxbase.web.native.administered import Administered
 
 ROOT = "/api/v1/admin"
 DASHBOARD = "/api/v1/dashboard/auth"
 INVITATIONS = f"{ROOT}/invitations"
 ADMINS = f"{ROOT}/tenants/{{tenant}}/admins"
+MEMBERS = f"{ROOT}/tenants/{{tenant}}/members"
+"""The contract's other name for them: at the platform a tenant has no members but its administrators."""
 TenantPath = Annotated[str, Path(max_length=100)]
 Token = Annotated[str, Path(max_length=200)]
 
@@ -81,15 +81,23 @@ class AssignBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     user_id: UUID
+    role: Literal["tenant_admin"] = "tenant_admin"
+
+
+class MemberBody(BaseModel):
+    """Body of PATCH on a tenant's member: the one role there is."""
+
+    model_config = ConfigDict(extra="forbid")
+    role: Literal["tenant_admin"]
 
 
 class PlatformRoutes:
     """Translates; every rule is in ``auth/platform.py``."""
 
-    def __init__(self, platform: Platform, sessions: Sessions, tenants: TenantLifecycle) -> None:
+    def __init__(self, platform: Platform, sessions: Sessions, administered: Administered) -> None:
         self._platform = platform
         self._sessions = sessions
-        self._tenants = tenants
+        self._administered = administered
 
     def register(self, control: ControlPlane) -> None:
         """The surface on one screen."""
@@ -120,6 +128,10 @@ class PlatformRoutes:
             ("GET", ADMINS, self.list_admins, "tenant_admins.list", "tenants:admins:read"),
             ("POST", ADMINS, self.assign, "tenant_admins.assign", "tenants:admins:write"),
             ("DELETE", f"{ADMINS}/{{user}}", self.unassign, "tenant_admins.unassign", "tenants:admins:write"),
+            ("GET", MEMBERS, self.list_admins, "tenant_members.list", "tenants:admins:read"),
+            ("POST", MEMBERS, self.assign, "tenant_members.assign", "tenants:admins:write"),
+            ("PATCH", f"{MEMBERS}/{{user}}", self.change_member, "tenant_members.change", "tenants:admins:write"),
+            ("DELETE", f"{MEMBERS}/{{user}}", self.unassign, "tenant_members.unassign", "tenants:admins:write"),
         ):
             control.add(method, path, endpoint, access=Access.CREDENTIAL, limit=ADMIN, name=name, permission=permission)
 
@@ -191,27 +203,26 @@ class PlatformRoutes:
 
     async def list_admins(self, tenant: TenantPath, request: Request) -> JSONResponse:
         """Administrators of a tenant one administers."""
-        return JSONResponse(await self._platform.admins(await self._administered(caller_of(request), tenant)))
+        return JSONResponse(await self._platform.admins((await self._administered.find(caller_of(request), tenant)).id))
 
     async def assign(self, tenant: TenantPath, body: AssignBody, request: Request) -> JSONResponse:
         """201; a platform user."""
         caller = caller_of(request)
-        return JSONResponse(await self._platform.assign(caller, await self._administered(caller, tenant), str(body.user_id)), 201)
+        return JSONResponse(await self._platform.assign(caller, (await self._administered.find(caller, tenant)).id, str(body.user_id)), 201)
+
+    async def change_member(self, tenant: TenantPath, user: UUID, body: MemberBody, request: Request) -> JSONResponse:
+        """The member as it is; 404 for somebody who is none, 400 for a role that there is not."""
+        rows = await self._platform.admins((await self._administered.find(caller_of(request), tenant)).id)
+        found = next((row for row in rows if row["user_id"] == str(user)), None)
+        if found is None:
+            raise NotFound("No such administrator.", code="unknown_admin")
+        return JSONResponse({**found, "role": body.role})
 
     async def unassign(self, tenant: TenantPath, user: UUID, request: Request) -> Response:
         """From his next request on."""
         caller = caller_of(request)
-        await self._platform.unassign(caller, await self._administered(caller, tenant), str(user))
+        await self._platform.unassign(caller, (await self._administered.find(caller, tenant)).id, str(user))
         return Response(status_code=204)
-
-    async def _administered(self, caller: Principal, tenant: str) -> TenantId:
-        """The tenant of the path when the caller administers it; else as if it were not there."""
-        row = await self._tenants.get(tenant)
-        if caller.platform_role == INSTANCE_ADMIN or (administers(caller) and caller.tenant == row.id):
-            return row.id
-        if caller.platform_role == OUTSIDE and row.id in await self._platform.tenants_of(caller):
-            return row.id
-        raise unknown_tenant()
 
 
 def _own(caller: Principal) -> TenantId | None:

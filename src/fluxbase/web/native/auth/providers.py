@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.auth.providers.flows import Wanted
@@ -80,6 +80,7 @@ class NativeProviders:
             ("GET", f"{one}/callback", self.callback, Access.OPTIONAL, PROVIDER, "auth.oauth_callback", use),
             ("GET", f"{one}/token", self.token, Access.USER, CONTROL_PLANE, "auth.oauth_token", own),
             ("POST", f"{one}/logout", self.log_out, Access.USER, CONTROL_PLANE, "auth.oauth_logout", own),
+            ("GET", f"{one}/logout/callback", self.logged_out, Access.PUBLIC, PROVIDER, "auth.oauth_logged_out", use),
             ("POST", f"{ROOT}/signin/idtoken", self.sign_in, Access.ENTRY, SIGN_IN, "auth.signin_idtoken", "auth:session:begin"),
             ("GET", mine, self.identities, Access.USER, CONTROL_PLANE, "auth.identities", "auth:account:read"),
             ("POST", mine, self.link, Access.USER, PROVIDER, "auth.identity_link", own),
@@ -150,6 +151,12 @@ class NativeProviders:
             "requires_redirect": done.url is not None,
         }  # fmt: skip
         return JSONResponse({**answer, **({"redirect_url": done.url} if done.url else {})}, headers=_NO_STORE)
+
+    async def logged_out(self, provider: Name, request: Request, redirect_url: Text = "", redirect_to: Text = "") -> Response:
+        """Back from the provider's own logout, on to the application: to a configured URL or the site, nowhere else (threat B18)."""
+        tenant = tenant_of(request, self._surface.registry)
+        providers_of(tenant).get(provider)
+        return RedirectResponse(self._surface.redirects.checked(tenant, redirect_url or redirect_to), 303, _NO_STORE)
 
     async def sign_in(self, body: IdTokenBody, request: Request) -> JSONResponse:
         """A session for an ID token of the provider's own SDK."""

@@ -42,9 +42,22 @@ class NativeSaml:
             ("GET", "metadata/{provider}", self.metadata, Access.PUBLIC, CONTROL_PLANE, "auth.saml_metadata", known),
             ("GET", "login/{provider}", self.login, Access.ENTRY, PROVIDER, "auth.saml_login", use),
             ("POST", "acs", self.answer, Access.ENTRY, PROVIDER, "auth.saml_acs", use),
+            ("GET", "slo", self.single_logout, Access.ENTRY, PROVIDER, "auth.saml_slo", use),
+            ("POST", "slo", self.posted_logout, Access.ENTRY, PROVIDER, "auth.saml_slo_post", use),
             ("GET", "logout/{provider}", self.log_out, Access.USER, CONTROL_PLANE, "auth.saml_logout", own),
         ):
             control.add(method, f"{ROOT}/{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
+
+    async def single_logout(self, request: Request) -> Response:
+        """Begun by the identity provider, or its answer to ours (HTTP-Redirect)."""
+        return RedirectResponse(await self._surface.logged_out(tenant_of(request, self._surface.registry), request), 302, _NO_STORE)
+
+    async def posted_logout(self, request: Request) -> Response:
+        """Its answer to ours, by form. Its own request comes by HTTP-Redirect, as our metadata says, where its signature is checked."""
+        form = await request.form(max_files=0, max_fields=MOST_FORM_FIELDS)
+        if "SAMLRequest" in form or "SAMLResponse" not in form:
+            raise AuthError("Single logout is asked for by HTTP-Redirect.", code="validation_failed")
+        return RedirectResponse(self._surface.public_url, 303, _NO_STORE)
 
     async def providers(self) -> JSONResponse:
         """What is offered."""

@@ -250,7 +250,7 @@ class GoTrueMailed:
         if body.type == "signup":
             if not body.password:
                 raise AuthError("Signup requires a valid password", code="validation_failed")
-            self._accounts.require_strength(tenant, body.password, body.email)
+            await self._accounts.require_strength(tenant, body.password, body.email)
             password_hash = await self._passwords.hash(body.password)
         asked = MailRequest(body.email, self._target(tenant, redirect_to or body.redirect_to) or None, user_metadata=body.data)
         link = await self._mails.generate_link(

@@ -91,10 +91,5 @@ class GoTrueSaml:
 
     async def log_out(self, request: Request) -> Response:
         """Single logout begun by the identity provider, or its answer to ours (HTTP-Redirect)."""
-        query = dict(request.query_params)
-        tenant = tenant_of(request, self._surface.registry)
-        if "SAMLRequest" not in query:
-            return RedirectResponse(self._surface.public_url, 302, _NO_STORE)
-        name = self._surface.flows.name_of_issuer(query)
-        url = await self._surface.flows.logged_out(tenant, name, query, request.url.query)
-        return RedirectResponse(url or self._surface.public_url, 302, _NO_STORE)
+        url = await self._surface.logged_out(tenant_of(request, self._surface.registry), request)
+        return RedirectResponse(url, 302, _NO_STORE)
