@@ -17,7 +17,7 @@ from fluxbase.audit.refusals import Refusals
 from fluxbase.audit.store import record
 from fluxbase.auth.api_keys import ApiKeys
 from fluxbase.auth.grants import Grants
-from fluxbase.auth.keyring import KeyRings
+from fluxbase.auth.keyring import KeyRing, KeyRings
 from fluxbase.auth.keys import KeyService
 from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.platform import HOME, home_tenant
@@ -32,6 +32,7 @@ from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, adm
 from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
 from fluxbase.parts.limits import blocklist, forget_answers, ledger, rate_limiter, validated_rules, watch_blocklist
+from fluxbase.parts.settings import SettingsWatch, tenant_settings
 from fluxbase.tenancy.registry import REFRESH_SECONDS, Tenant, TenantRegistry
 from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, select_served_again, set_locator
 from fluxbase.worker import AccessSink, Worker, public_url
@@ -134,17 +135,19 @@ class Program(Worker):
         )
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
-        self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
+        self.rings = KeyRings(self._load_ring)
         self.api_keys = ApiKeys(
             self.sessions, self._tenant, record, self.rings.forget, issuer=self.rules.issuer, schema=config.data.schemas[0]
         )
         self.verifier = Verifier(self.rings, self.rules, self.api_keys)
         self.registry: TenantRegistry = None  # type: ignore[assignment] # set by open()
+        self.tenant_settings = tenant_settings(self)
         self.grants = Grants(self.sessions, self._tenant)
         self._signers: dict[TenantId, IdentitySigner] = {}
         self._shared_signers: dict[str, IdentitySigner] = {}
         """By database, of those that tenants share."""
         self._epochs: dict[TenantId, str] = {}
+        self.settings_watch = SettingsWatch(self)
 
     def system_conninfo(self, tenant: Any) -> str:
         """Of ``fluxbase_system`` in a tenant's database; ``MAIN`` is the one that holds the register."""
@@ -163,8 +166,8 @@ class Program(Worker):
             if not tenant.locator:
                 tenant = replace(tenant, locator=tenant_locator(tenant.id))
                 await set_locator(tx, tenant.id, tenant.locator)
-        self.registry = TenantRegistry(tenant, self._look_up_tenant)
-        self.home = home_tenant(tenant.database, tenant_locator(HOME))
+        self.registry = TenantRegistry(await self.tenant_settings.of(tenant), self._look_up_tenant)
+        self.home = replace(home_tenant(tenant.database, tenant_locator(HOME)), settings=self.config)
         self.registry.keep(self.home)
         await self._load_signer(tenant)
 
@@ -175,7 +178,15 @@ class Program(Worker):
             tenant = await select_served(tx, key, value)
         if tenant is not None and tenant.id not in self._signers:
             await self._load_signer(tenant)
-        return tenant
+        return None if tenant is None else await self.tenant_settings.of(tenant)
+
+    async def _load_ring(self, tenant_id: TenantId) -> KeyRing:
+        """With the tenant's ``jwt_secret`` of now."""
+        tenant = self.registry.get(tenant_id)
+        if tenant.id != self.home.id:
+            tenant = await self.tenant_settings.read(tenant)
+            self.registry.keep(tenant)
+        return await self.keys.load(tenant)
 
     async def _load_signer(self, tenant: Tenant) -> None:
         known = self._shared_signers.get(tenant.database)
@@ -312,9 +323,12 @@ class Program(Worker):
         return self.config.data.limits_of(role).statement_timeout_seconds
 
     def _on_epochs(self, tenant_id: TenantId, epochs: str) -> None:
-        if self._epochs.get(tenant_id) != epochs:
+        before = self._epochs.get(tenant_id)
+        if before != epochs:
             self._epochs[tenant_id] = epochs
             self.rings.note_epoch(tenant_id, int(epochs.split(":")[1]))
+            if before is not None:
+                self.settings_watch.note(tenant_id)
 
     async def _load_snapshot(self, tenant_id: TenantId) -> Snapshot:
         from fluxbase.data.snapshot import build_snapshot
@@ -424,6 +438,7 @@ class Program(Worker):
             self._watch_catalogue(),
             self._write_uses(),
             watch_blocklist(self),
+            self.settings_watch.run(),
             self._record_refusals(),
             forget_expired(self),
             forget_answers(self),

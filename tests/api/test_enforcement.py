@@ -21,7 +21,7 @@ from tests.support.server import Server, start_server
 def pending(settings: Mfa, *, has_factor: bool, role: str = "authenticated", slug: str = "acme", aal: str = "aal1") -> bool:
     """Whether such a session owes a factor."""
     user: Any = SimpleNamespace(role=role, has_second_factor=has_factor)
-    tenant: Any = SimpleNamespace(slug=slug, id=TenantId("t"))
+    tenant: Any = SimpleNamespace(slug=slug, id=TenantId("t"), settings=SimpleNamespace(mfa=settings))
     return FactorPolicy(settings, HOME).is_pending(tenant, user, SimpleNamespace(aal=aal))  # type: ignore[arg-type]
 
 

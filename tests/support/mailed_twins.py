@@ -68,5 +68,5 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "mailed:decoy": (one_time.OneTimeTokens, "send", _only_for_accounts),
     "mailed:base-url": (one_time.OneTimeTokens, "_url", _by_host),
     "mailed:take-over": (verification, "_takes_over", lambda _: lambda *_: False),
-    "mailed:redirects": (redirects.RedirectRule, "allows", lambda _: lambda _rule, _url: True),
+    "mailed:redirects": (redirects.RedirectRule, "allows", lambda _: lambda _rule, _tenant, _url: True),
 }

@@ -146,8 +146,19 @@ EQUIVALENT = {
     ("fluxbase/web/middleware/authenticate.py", "locator == self._registry.default.locator"): "a look-up without a query",
     (
         "fluxbase/auth/keys.py",
-        'tenant.slug != "default"',
-    ): "auth.jwt_secret has no locator: it can only be the default tenant's (tests/unit/auth/test_verify.py)",
+        'tenant.slug == "default"',
+    ): "the name of a key id; whose secret it is, the tenant's own settings say (tests/attack/test_tenant_settings.py)",
+    (
+        "fluxbase/auth/captcha/service.py",
+        'tenant.settings.captcha.provider != "recaptcha_v3"',
+    ): "a kind of captcha, no comparison of tenants",
+    (
+        "fluxbase/auth/captcha/service.py",
+        'tenant.settings.captcha.provider == "proof_of_work"',
+    ): "a kind of captcha, no comparison of tenants",
+    ("fluxbase/auth/redirects.py", "url == self.default(tenant)"): "an address of the tenant's settings, no comparison of tenants",
+    ("fluxbase/tenancy/registry.py", "tenant.id == self.default.id"): "which entries of the register to replace by what was read again",
+    ("fluxbase/tenancy/registry.py", "found.id == tenant.id"): "which entries of the register to replace by what was read again",
 }
 """Comparisons whose removal alone lets nobody in, and why."""
 

@@ -39,8 +39,10 @@ from fluxbase.kernel import principal as principals
 from fluxbase.kernel.errors import Internal
 from fluxbase.limits.limiter import RateLimiter
 from fluxbase.outbound.addresses import AddressRule
+from fluxbase.tenancy import settings as tenant_settings
 from fluxbase.web import errors as web_errors
 from fluxbase.web.middleware import authorise, idempotency
+from fluxbase.web.native import tenant_settings as settings_routes
 from tests.support import account_twins, gate_twins, mailed_twins, platform_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
@@ -177,6 +179,13 @@ def _takes_again(original: Any) -> Any:
     return lambda tx, *arguments, **options: original(Reader(tx), *arguments, **options)
 
 
+def _takes_any_tenant(_: Any) -> Any:
+    async def tenant(self: Any, raw: str, _request: Any) -> Any:
+        return await self._registry.resolve(raw)
+
+    return tenant
+
+
 LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "auth:account-limits": (RateLimiter, "admit", lambda _: _checks_nothing),
     "data-plane:refusal": (snapshot, "parse_snapshot", _refuses_nothing),
@@ -231,6 +240,9 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     **mailed_twins.LIFTED,
     **platform_twins.LIFTED,
     "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
+    "settings:place": (tenant_settings, "_place", lambda _: lambda _tenant, key: f"anywhere:{key}"),
+    "settings:deciders": (tenant_settings, "may_decide", _answers(True)),
+    "settings:own-tenant": (settings_routes.TenantSettingsRoutes, "_tenant", _takes_any_tenant),
     "keys:place": (authorise, "check_place", lambda _: lambda *_arguments: None),
     "routes:credential-kinds": (permissions, "_check_credential", lambda _: lambda *_arguments: None),
     "data-plane:key-tables": (key_tables, "limited", lambda _: lambda snapshot, _tables: snapshot),

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.new_accounts import NewAccounts
     from fluxbase.auth.ports import AuditRecorder, RateLimits, SystemSessions, SystemTx
     from fluxbase.auth.users import User
-    from fluxbase.config.auth import Auth
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
@@ -54,14 +53,12 @@ class AccountMails:
     """Implements ``ports.AccountMails`` and the requests of both dialects."""
 
     def __init__(
-        self, transactions: SystemSessions, tokens: OneTimeTokens, settings: Auth, record: AuditRecorder, limits: RateLimits,
-        new_accounts: NewAccounts,
+        self, transactions: SystemSessions, tokens: OneTimeTokens, record: AuditRecorder, limits: RateLimits, new_accounts: NewAccounts
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._limits = limits
         self._new_accounts = new_accounts
         self._tokens = tokens
-        self._settings = settings
         self._record = record
 
     # -- in the transaction of a change -----------------------------------------------------------------------------------
@@ -84,11 +81,11 @@ class AccountMails:
 
     async def sign_in(self, tenant: Tenant, request: MailRequest) -> None:
         """A link and a code to sign in with. Raises AuthError ``otp_disabled`` (switched off), RateLimited."""
-        if not self._settings.magic_link_enabled:
+        if not tenant.settings.auth.magic_link_enabled:
             raise AuthError("Signing in by mail is disabled", code="otp_disabled")
         email = checked_email(request.email)
         await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
-        may_create = request.may_create and self._settings.signup_enabled
+        may_create = request.may_create and tenant.settings.auth.signup_enabled
         async with self._transactions(tenant, reason="mail a sign-in") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
             payload = {"create": True, "user_metadata": request.user_metadata} if user is None and may_create else {}

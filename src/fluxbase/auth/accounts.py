@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AccountMails, AuditRecorder, RateLimits, ReauthenticationCheck, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired, Session, User
-    from fluxbase.config.auth import Auth
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
@@ -63,8 +62,8 @@ class Accounts:
     """The use cases of a user's own account."""
 
     def __init__(
-        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, gate: SignInGate, settings: Auth,
-        record: AuditRecorder, limits: RateLimits, new_accounts: NewAccounts,
+        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, gate: SignInGate, record: AuditRecorder,
+        limits: RateLimits, new_accounts: NewAccounts,
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._new_accounts = new_accounts
@@ -72,7 +71,6 @@ class Accounts:
         self._passwords = passwords
         self._sessions = sessions
         self._gate = gate
-        self.settings = settings
         self._record = record
         self.mails: AccountMails | None = None
         self.check_nonce: ReauthenticationCheck | None = None
@@ -83,16 +81,16 @@ class Accounts:
         Then a taken address gets the answer of a new one, and its owner a mail. Raises AuthError: ``signup_disabled``,
         ``anonymous_provider_disabled``, ``validation_failed``, ``weak_password``, ``user_already_exists``.
         """
-        if not self.settings.signup_enabled:
+        if not tenant.settings.auth.signup_enabled:
             raise AuthError("Signups not allowed for this instance", code="signup_disabled")
         if not new.email:
             return await self._sign_up_nobody(tenant, new, device)
         email = checked_email(new.email)
         if not new.password:
             raise AuthError("Signup requires a valid password", code="validation_failed")
-        await self.require_strength(new.password, email)
+        await self.require_strength(tenant, new.password, email)
         hashed = await self._passwords.hash(new.password)
-        needs_confirmation = self.settings.require_email_verification
+        needs_confirmation = tenant.settings.auth.require_email_verification
         async with self._transactions(tenant, reason="sign up") as tx:
             values = {
                 "email": email, "encrypted_password": hashed, "is_confirmed": not needs_confirmation, "user_metadata": new.user_metadata,
@@ -106,7 +104,7 @@ class Accounts:
             return await self._gate.admit(tx, tenant, user, method="password", device=device)
 
     async def _sign_up_nobody(self, tenant: Tenant, new: NewAccount, device: Device) -> IssuedSession | SecondFactorRequired:
-        if not self.settings.anonymous_enabled:
+        if not tenant.settings.auth.anonymous_enabled:
             raise AuthError("Anonymous sign-ins are disabled", code="anonymous_provider_disabled")
         async with self._transactions(tenant, reason="sign up anonymously") as tx:
             values = {"user_metadata": new.user_metadata, "is_anonymous": True}
@@ -117,7 +115,7 @@ class Accounts:
 
     async def _taken(self, tx: SystemTx, tenant: Tenant, email: str, new: NewAccount) -> User:
         known = await user_store.select_user_by_email(tx, tenant.id, email)
-        if not self.settings.require_email_verification or known is None:
+        if not tenant.settings.auth.require_email_verification or known is None:
             raise AuthError("User already registered", code="user_already_exists")
         if known.email_confirmed_at is None:
             await self._mailer().confirm(tx, tenant, known, redirect_to=new.redirect_to, code_challenge=new.code_challenge)
@@ -136,7 +134,7 @@ class Accounts:
         """A session, or the second step; ``caller`` is the key that asks. Raises Revoked for him, AuthError: ``invalid_credentials``,
         then, with the right password only, ``account_locked``, ``user_banned``, ``email_not_confirmed``; RateLimited by address,
         whether it has an account or not."""
-        if not self.settings.password_enabled:
+        if not tenant.settings.auth.password_enabled:
             raise AuthError("Email logins are disabled", code="email_provider_disabled")
         address, began = email.strip()[:320].replace("\0", ""), time.monotonic()
         await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(address))
@@ -147,7 +145,11 @@ class Accounts:
         if user is None or not is_right or len(password) > LONGEST_PASSWORD:
             async with self._transactions(tenant, reason="sign in: wrong password", is_single=True) as tx:
                 await user_store.count_failure(
-                    tx, tenant.id, address, lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
+                    tx,
+                    tenant.id,
+                    address,
+                    lock_after=tenant.settings.auth.lock_after_failures,
+                    lock_seconds=tenant.settings.auth.lock_seconds,
                 )
             await asyncio.sleep((began - time.monotonic()) % GRID_SECONDS)
             raise AuthError("Invalid login credentials", code="invalid_credentials")
@@ -196,7 +198,7 @@ class Accounts:
         is_first_password = user.is_anonymous and not user.has_password
         has_proof = await self._has_proof(user, change)
         if change.password is not None:
-            await self.require_strength(change.password, email or user.email)
+            await self.require_strength(tenant, change.password, email or user.email)
             if user.has_password and await self._passwords.verify(user.password_hash, change.password):
                 raise AuthError("New password should be different from the old password.", code="same_password")
             changes |= {"encrypted_password": await self._passwords.hash(change.password), "moves_epoch": True}
@@ -226,7 +228,11 @@ class Accounts:
         if len(password) > LONGEST_PASSWORD or not await self._passwords.verify(user.password_hash, password):
             async with self._transactions(tenant, reason="wrong password") as tx:
                 await user_store.count_failure(
-                    tx, tenant.id, user.email or "", lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
+                    tx,
+                    tenant.id,
+                    user.email or "",
+                    lock_after=tenant.settings.auth.lock_after_failures,
+                    lock_seconds=tenant.settings.auth.lock_seconds,
                 )
             raise AuthError("The password is wrong.", code="current_password_invalid")
         if user.is_locked:
@@ -241,15 +247,15 @@ class Accounts:
             if await self.check_nonce(tx, tenant, user, nonce):
                 return
             raise AuthError("Nonce has expired or is invalid", code="reauthentication_not_valid")
-        if session is None or not await session_store.is_fresh(tx, tenant.id, session.id, seconds=self.settings.step_up_seconds):
+        if session is None or not await session_store.is_fresh(tx, tenant.id, session.id, seconds=tenant.settings.auth.step_up_seconds):
             raise AuthError("This change needs a fresh sign-in: sign in again, or reauthenticate.", code="reauthentication_needed")
 
     async def _new_email(self, tx: SystemTx, tenant: Tenant, user: User, email: str, change: AccountChange) -> dict[str, Any]:
         """At once where addresses need no confirmation, else pending until both addresses said yes."""
-        if self.settings.require_email_verification and not (user.is_anonymous and user.email is None):
+        if tenant.settings.auth.require_email_verification and not (user.is_anonymous and user.email is None):
             await self._mailer().change_email(tx, tenant, user, email, redirect_to=change.redirect_to)
             return {"pending_email": email}
-        is_confirmed = not self.settings.require_email_verification
+        is_confirmed = not tenant.settings.auth.require_email_verification
         await user_store.put_email_identity(tx, tenant.id, user.id, email, is_verified=False)  # typed, not proven
         return {"email": email, "pending_email": None, "is_confirmed": is_confirmed, "is_anonymous": False}
 
@@ -294,11 +300,11 @@ class Accounts:
                 tx, action="auth.session.ended", actor=f"user:{principal.user_id}", resource=f"session:{session}", details={}
             )
 
-    async def require_strength(self, password: str, email: str | None) -> None:
+    async def require_strength(self, tenant: Tenant, password: str, email: str | None) -> None:
         """Raises AuthError ``weak_password`` with its reasons."""
-        reasons = await self._passwords.judge(password, email)
+        reasons = await self._passwords.judge(tenant.settings.auth, password, email)
         if reasons:
-            least, most = self.settings.password_min_length, self.settings.password_max_length
+            least, most = tenant.settings.auth.password_min_length, tenant.settings.auth.password_max_length
             words = {
                 "length": f"it must have {least} to {most} characters", "characters": "it lacks a required kind of character",
                 "common": "it is among those that are guessed first", "pwned": "it is in a published leak",

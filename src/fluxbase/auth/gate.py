@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AccountHooks, FactorCheck, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, User
-    from fluxbase.config.auth import Auth
     from fluxbase.tenancy.registry import Tenant
 
 CONFIRMING = frozenset({"otp", "magiclink", "recovery", "invite", "email/signup", "oauth", "sso/saml"})
@@ -28,9 +27,8 @@ CONFIRMING = frozenset({"otp", "magiclink", "recovery", "invite", "email/signup"
 class SignInGate:
     """Admits a user whose first proof holds."""
 
-    def __init__(self, sessions: Sessions, settings: Auth, factors: FactorCheck | None = None, hooks: AccountHooks | None = None) -> None:
+    def __init__(self, sessions: Sessions, factors: FactorCheck | None = None, hooks: AccountHooks | None = None) -> None:
         self._sessions = sessions
-        self._settings = settings
         self.factors = factors
         self.hooks = hooks
 
@@ -47,7 +45,7 @@ class SignInGate:
             raise AuthError("Invalid login credentials", code="invalid_credentials")
         if user.is_banned:
             raise AuthError("User is banned", code="user_banned")
-        if self._is_unconfirmed(user, method):
+        if _is_unconfirmed(tenant, user, method):
             raise AuthError("Email not confirmed", code="email_not_confirmed", details={"requires_email_verification": True})
         if user.banned_until is not None:
             await self._sessions.forget_ban(tx, tenant, user)
@@ -66,10 +64,11 @@ class SignInGate:
             tx.on_commit(lambda: hooks.after_sign_in(tenant, user, method=method, device=device))
         return issued
 
-    def _is_unconfirmed(self, user: User, method: str) -> bool:
-        return (
-            self._settings.require_email_verification
-            and user.email is not None
-            and user.email_confirmed_at is None
-            and method not in CONFIRMING
-        )
+
+def _is_unconfirmed(tenant: Tenant, user: User, method: str) -> bool:
+    return (
+        tenant.settings.auth.require_email_verification
+        and user.email is not None
+        and user.email_confirmed_at is None
+        and method not in CONFIRMING
+    )

@@ -35,10 +35,13 @@ class KeyRing:
     verifying: Mapping[str, JwtKey]
     """By key id; one algorithm each."""
     shared: JwtKey | None
+    """Of the tenant's ``auth.jwt_secret``."""
     keys: Mapping[str, KeyRow]
     """By id (``jti``), revoked ones included."""
     by_hash: Mapping[bytes, KeyRow]
     """By SHA-256 of the opaque twin."""
+    shared_mark: str = ""
+    """Deny key of everything that the secret signed; it changes with the secret."""
 
     def content(self) -> tuple[object, ...]:
         """What a cached verdict depends on."""

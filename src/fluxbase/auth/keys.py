@@ -8,6 +8,7 @@ A change, its deny-list entries and its audit row are one transaction.
 
 from __future__ import annotations
 
+import hmac
 import time
 import uuid
 from dataclasses import dataclass
@@ -91,9 +92,9 @@ class KeyService:
         async with self._sessions(tenant, reason="load keys", is_single=True) as tx:
             signing, keys = await store.select_signing_keys(tx, tenant.id), await store.select_keys(tx, tenant.id)
         verifying = {row.kid: es256_from_jwk(row.kid, row.public_jwk) for row in signing if row.algorithm == ES256}
-        shared = self._shared_key(tenant)
+        shared, secret = self._shared_key(tenant), tenant.settings.auth.jwt_secret
         if shared is not None:
-            verifying[SHARED_KEY_ID] = shared
+            verifying[shared.key_id] = shared
             signer = shared
         else:
             signer = self._signer(signing)
@@ -102,6 +103,7 @@ class KeyService:
             signer=signer,
             verifying=verifying,
             shared=shared,
+            shared_mark="" if secret is None else self.secret_mark(tenant.id, secret.reveal()),
             keys={row.id: row for row in keys},
             by_hash={row.opaque_hash: row for row in keys},
         )
@@ -173,10 +175,18 @@ class KeyService:
         return es256_from_jwk(newest.kid, self._master.open(newest.private_encrypted, f"auth.signing_keys:{newest.kid}"))
 
     def _shared_key(self, tenant: Tenant) -> JwtKey | None:
-        """``auth.jwt_secret`` speaks for the default tenant only: tokens of other programs do not say which tenant they mean."""
-        if self._rules.shared_secret is None or tenant.slug != "default":
+        """The tenant's ``auth.jwt_secret``. The key id of another tenant than the default one says whose token it is."""
+        secret = tenant.settings.auth.jwt_secret
+        if secret is None:
             return None
-        return hs256(SHARED_KEY_ID, self._rules.shared_secret.reveal())
+        if tenant.slug == "default":
+            return hs256(SHARED_KEY_ID, secret.reveal())
+        return hs256(f"{tenant_locator(tenant.id)}-{SHARED_KEY_ID}", secret.reveal())
+
+    def secret_mark(self, tenant_id: TenantId, secret: str) -> str:
+        """What denies every token that a secret signed; tells nothing about the secret."""
+        digest = hmac.digest(self._master.derive("jwt-secret-mark"), f"{tenant_id}\n{secret}".encode(), sha256)
+        return f"secret:{digest[:16].hex()}"
 
     def _as_jwt(self, ring: KeyRing, row: KeyRow) -> Secret:
         return Secret(ring.signer.sign(key_claims(row, self._rules.issuer), KEY_TYPE))

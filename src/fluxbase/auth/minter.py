@@ -35,8 +35,12 @@ class TokenMinter:
         extra: Mapping[str, object] | None = None,
         *,
         now: float | None = None,
+        seconds: int | None = None,
     ) -> str:
-        """A signed-in user's token for ``access_token_seconds``. ``extra`` claims cannot replace ours (ValueError)."""
+        """A signed-in user's token, for the instance's ``access_token_seconds`` when no ``seconds`` are given.
+
+        ``extra`` claims cannot replace ours (ValueError).
+        """
         if extra and (taken := RESERVED & extra.keys()):
             raise ValueError(f"these claims are ours: {', '.join(sorted(taken))}")
         issued_at = int(time.time() if now is None else now)
@@ -55,7 +59,7 @@ class TokenMinter:
             "tenant_id": tenant,
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + self._rules.access_token_seconds,
+            "exp": issued_at + (self._rules.access_token_seconds if seconds is None else seconds),
             "jti": str(uuid.uuid4()),
         }
         return (await self._rings.get(tenant)).ring.signer.sign(claims, ACCESS_TYPE)

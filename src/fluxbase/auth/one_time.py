@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.one_time_store import Redeemed
     from fluxbase.auth.ports import MailLetters, SystemTx
     from fluxbase.auth.users import User
-    from fluxbase.config.auth import Auth
     from fluxbase.tenancy.registry import Tenant
 
 LINK_TYPES = {
@@ -72,8 +71,7 @@ class Made:
 class OneTimeTokens:
     """Makes, mails and redeems them."""
 
-    def __init__(self, settings: Auth, letters: MailLetters, *, public_url: str, code_key: bytes) -> None:
-        self._settings = settings
+    def __init__(self, letters: MailLetters, *, public_url: str, code_key: bytes) -> None:
         self._letters = letters
         self._public_url = public_url
         self._code_key = code_key
@@ -81,14 +79,14 @@ class OneTimeTokens:
     async def send(self, tx: SystemTx, tenant: Tenant, asked: Asked) -> None:
         """Make one and mail it, in the caller's transaction. Raises RateLimited when the last one is too young."""
         email = normalised(asked.email)
-        wait = await store.seconds_to_wait(tx, tenant.id, email, asked.purpose, interval_seconds=self._settings.mail_interval_seconds)
+        wait = await store.seconds_to_wait(tx, tenant.id, email, asked.purpose, interval_seconds=tenant.settings.auth.mail_interval_seconds)
         if wait and asked.has_limit:
             error = RateLimited(f"For security purposes, you can only request this after {wait} seconds.", retry_after_seconds=wait)
             error.code = "over_email_send_rate_limit"
             raise error
         made = await self.make(tx, tenant, asked)
         await store.note_mail(tx, tenant.id, email, asked.purpose)
-        seconds = self._lives_seconds(asked.purpose)
+        seconds = _lives_seconds(tenant, asked.purpose)
         values: dict[str, object] = {"valid_for": _words(seconds), "code": made.code, **asked.values}
         if asked.purpose in LINK_TYPES:
             values["url"] = made.url
@@ -108,9 +106,9 @@ class OneTimeTokens:
         code = f"{secrets.randbelow(1_000_000):06d}"
         email = normalised(asked.email)
         new = store.NewToken(
-            asked.purpose, email, _hash(token), self._code_hash(tenant, email, code), self._lives_seconds(asked.purpose),
-            self._settings.code_attempts, None if asked.user is None else asked.user.id, None if asked.user is None else asked.user.epoch,
-            asked.payload, asked.redirect_to, asked.code_challenge,
+            asked.purpose, email, _hash(token), self._code_hash(tenant, email, code), _lives_seconds(tenant, asked.purpose),
+            tenant.settings.auth.code_attempts, None if asked.user is None else asked.user.id,
+            None if asked.user is None else asked.user.epoch, asked.payload, asked.redirect_to, asked.code_challenge,
         )  # fmt: skip
         await store.insert_token(tx, tenant.id, new)
         return Made(token, code, self._url(asked, token))
@@ -141,16 +139,17 @@ class OneTimeTokens:
         more = {"redirect_to": asked.redirect_to} if asked.redirect_to else {}
         return f"{self._public_url}/auth/v1/verify?{urlencode({'token': token, 'type': kind, **more})}"
 
-    def _lives_seconds(self, purpose: str) -> int:
-        settings = self._settings
-        return {
-            "signup": settings.confirmation_seconds, "invite": settings.invitation_seconds, "magiclink": settings.magic_link_seconds,
-            "recovery": settings.recovery_seconds, "email_change_current": settings.confirmation_seconds,
-            "email_change_new": settings.confirmation_seconds, "reauthentication": settings.reauthentication_seconds, "pkce_code": 300,
-        }[purpose]  # fmt: skip
-
     def _code_hash(self, tenant: Tenant, email: str, code: str) -> bytes:
         return hmac.digest(self._code_key, f"{tenant.id}\n{email}\n{code}".encode(), hashlib.sha256)
+
+
+def _lives_seconds(tenant: Tenant, purpose: str) -> int:
+    settings = tenant.settings.auth
+    return {
+        "signup": settings.confirmation_seconds, "invite": settings.invitation_seconds, "magiclink": settings.magic_link_seconds,
+        "recovery": settings.recovery_seconds, "email_change_current": settings.confirmation_seconds,
+        "email_change_new": settings.confirmation_seconds, "reauthentication": settings.reauthentication_seconds, "pkce_code": 300,
+    }[purpose]  # fmt: skip
 
 
 def normalised(email: str) -> str:

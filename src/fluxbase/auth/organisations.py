@@ -42,15 +42,14 @@ def unknown() -> NotFound:
 
 
 class Organisations:
-    """The use cases of organisations. ``most_made``: how many a user may make himself; 0: only administrators make them."""
+    """The use cases of organisations."""
 
     def __init__(
-        self, sessions: SystemSessions, tenant_of: Callable[[TenantId], Tenant], record: AuditRecorder, *, most_made: int
+        self, sessions: SystemSessions, tenant_of: Callable[[TenantId], Tenant], record: AuditRecorder
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._tenant_of = tenant_of
         self._record = record
-        self._most_made = most_made
 
     async def list(self, principal: Principal, offset: int) -> list[Row]:
         """The caller's own; an administrator of the tenant sees all of them."""
@@ -79,7 +78,10 @@ class Organisations:
         return row
 
     async def _refuse_too_many(self, tx: Any, principal: Principal) -> None:
-        if await store.count_created(tx, principal.tenant, _user_of(principal)) >= self._most_made:
+        if (
+            await store.count_created(tx, principal.tenant, _user_of(principal))
+            >= self._tenant_of(principal.tenant).settings.rbac.organisations_per_user
+        ):
             raise Forbidden("You may not make another organisation.", code="too_many_organisations")
 
     async def get(self, principal: Principal, organisation: str) -> Row:

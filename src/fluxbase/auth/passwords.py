@@ -77,9 +77,10 @@ class Passwords:
         except InvalidHashError:
             return True
 
-    def check(self, password: str, email: str | None = None) -> list[str]:
-        """Why a new password is refused: ``length``, ``characters``, ``common``. Empty: it may be used."""
-        settings, text = self._settings, normalise(password)
+    @staticmethod
+    def check(settings: Auth, password: str, email: str | None = None) -> list[str]:
+        """Why a tenant's rules refuse a new password: ``length``, ``characters``, ``common``. Empty: it may be used."""
+        text = normalise(password)
         reasons: list[str] = []
         if not settings.password_min_length <= len(text) <= settings.password_max_length:
             reasons.append("length")
@@ -89,9 +90,9 @@ class Passwords:
             reasons.append("common")
         return reasons
 
-    async def judge(self, password: str, email: str | None = None) -> list[str]:
+    async def judge(self, settings: Auth, password: str, email: str | None = None) -> list[str]:
         """The same, and ``pwned`` where published leaks are asked about (``auth.password_range_url``)."""
-        reasons = self.check(password, email)
+        reasons = self.check(settings, password, email)
         if not reasons and self._leaks is not None and await self._leaks.has(normalise(password)):
             reasons.append("pwned")
         return reasons

@@ -92,7 +92,7 @@ class Platform:
         address = checked_email(email)
         if await self.has_admin():
             raise Forbidden("Set-up is over.", code="setup_completed")
-        await self._accounts.require_strength(password, address)
+        await self._accounts.require_strength(self.home, password, address)
         account = await self._prepare(address, password, name, INSTANCE_ADMIN)
         async with self._main("use the set-up token") as tx:
             if await store.count_admins(tx, HOME) or not await store.use_setup_token(tx, _digest(token)):
@@ -148,7 +148,7 @@ class Platform:
 
     async def _prepare(self, email: str, password: str, name: str, role: str) -> dict[str, Any]:
         return await self._users.prepare(
-            UserChange(email=email, password=password, is_confirmed=True, user_metadata={"name": name}, role=role)
+            self.home, UserChange(email=email, password=password, is_confirmed=True, user_metadata={"name": name}, role=role)
         )
 
     # -- at work ------------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class Platform:
     async def accept(self, token: str, password: str, name: str, device: Device) -> IssuedSession | SecondFactorRequired:
         """Make the account, once, and with it the invitation is used; refused, it is not. Raises NotFound, AuthError."""
         row = await self.invitation(token)
-        await self._accounts.require_strength(password, row["email"])
+        await self._accounts.require_strength(self.home, password, row["email"])
         account = await self._prepare(row["email"], password, name, row["role"])
         async with self._main("accept an invitation") as tx:
             row = await store.use_invitation(tx, _digest(token))

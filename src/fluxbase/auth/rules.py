@@ -9,7 +9,6 @@ from fluxbase.kernel.ids import ANON, AUTHENTICATED, CLIENT_ROLES, RoleName
 
 if TYPE_CHECKING:
     from fluxbase.config import Config
-    from fluxbase.kernel.secret import Secret
 
 ACCESS_TYPE = "at+jwt"
 KEY_TYPE = "key+jwt"
@@ -28,8 +27,6 @@ class TokenRules:
     leeway_seconds: int = 30
     access_token_seconds: int = 900
     custom_roles: frozenset[str] = frozenset()
-    shared_secret: Secret | None = None
-    """``auth.jwt_secret``: when set, we sign HS256 with it and tokens signed by others with it verify."""
 
     @classmethod
     def from_config(cls, config: Config, public_url: str) -> TokenRules:
@@ -40,7 +37,6 @@ class TokenRules:
             leeway_seconds=config.auth.leeway_seconds,
             access_token_seconds=config.auth.access_token_seconds,
             custom_roles=frozenset(config.data.custom_roles),
-            shared_secret=config.auth.jwt_secret,
         )
 
     def database_role(self, app_role: str) -> RoleName:

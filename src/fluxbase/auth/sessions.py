@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store
 from fluxbase.auth.users import Device, IssuedSession, Session, User
+from fluxbase.config.tenants import MOST_TOKEN_SECONDS
 from fluxbase.crypto.opaque import REFRESH, format_opaque, parse_opaque
 from fluxbase.kernel import access
 from fluxbase.kernel.errors import AuthError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from fluxbase.auth.minter import TokenMinter
     from fluxbase.auth.ports import AuditRecorder, ClaimsHook, FactorDebt, RateLimits, SystemSessions, SystemTx
-    from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import SessionId, UserId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
@@ -35,13 +35,12 @@ class Sessions:
     """Begins, refreshes, lists and ends sessions. ``begin`` is for ``gate.py`` alone."""
 
     def __init__(
-        self, transactions: SystemSessions, minter: TokenMinter, settings: Auth, record: AuditRecorder, limits: RateLimits,
-        *, derive: Callable[[str], bytes], prefix_of: Callable[[Tenant], str],
+        self, transactions: SystemSessions, minter: TokenMinter, record: AuditRecorder, limits: RateLimits, *,
+        derive: Callable[[str], bytes], prefix_of: Callable[[Tenant], str],
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._limits = limits
         self._minter = minter
-        self._settings = settings
         self._record = record
         self._family_key = derive("refresh-token")
         self._prefix_of = prefix_of
@@ -56,7 +55,7 @@ class Sessions:
         refresh = format_opaque(REFRESH, tenant.locator, secrets.token_bytes(32))
         session = await session_store.begin_session(
             tx, tenant.id, user.id, epoch=user.epoch, aal=aal, amr=amr, factor_ids=factor_ids, user_agent=device.user_agent,
-            address=device.address, lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
+            address=device.address, lifetime_seconds=tenant.settings.auth.refresh_token_seconds, token_hash=_hash(refresh),
         )  # fmt: skip
         if session is None:
             raise AuthError("Invalid login credentials", code="invalid_credentials")
@@ -70,11 +69,6 @@ class Sessions:
         raised = await session_store.raise_session(tx, tenant.id, user.id, session, proof, factor_ids, token_hash=_hash(refresh))
         return None if raised is None else await self._issued(tenant, user, raised, refresh)
 
-    @property
-    def longest_token_seconds(self) -> int:
-        """For how long an access token may still be about."""
-        return self._settings.access_token_seconds + self._settings.leeway_seconds
-
     async def refresh(self, tenant: Tenant, raw_token: str, device: Device, caller: Principal | None = None) -> IssuedSession:
         """The next pair of tokens; ``caller`` is the key that asks. Raises Revoked for him, AuthError: ``refresh_token_not_found``,
         ``refresh_token_already_used``, ``session_expired``, ``session_not_found``; RateLimited by session, and then the token is
@@ -86,7 +80,7 @@ class Sessions:
         async with self._transactions(tenant, reason="refresh a session", caller=caller) as tx:
             found = await session_store.rotate(
                 tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
-                lifetime_seconds=self._settings.refresh_token_seconds,
+                lifetime_seconds=tenant.settings.auth.refresh_token_seconds,
             )  # fmt: skip
             if found is not None:  # before the commit: who is told to wait must not have lost his token meanwhile
                 await self._limits.admit(access.REFRESH, tenant.id, found[1].id)
@@ -103,7 +97,9 @@ class Sessions:
     ) -> tuple[tuple[User, Session] | None, AuthError | None]:
         """A token that was used: the same answer within the grace, the end of the family after it. What ends must be committed, so errors
         are returned, not raised. What a request waited for a connection counts for it, not against it."""
-        found = await session_store.select_used(tx, tenant.id, digest, grace_seconds=self._settings.refresh_grace_seconds + waited_seconds)
+        found = await session_store.select_used(
+            tx, tenant.id, digest, grace_seconds=tenant.settings.auth.refresh_grace_seconds + waited_seconds
+        )
         if found is None:
             return None, _not_found()
         verdict, session_id, user, session = found
@@ -149,7 +145,7 @@ class Sessions:
 
     async def _end(self, tx: SystemTx, tenant: Tenant, user: UserId, reason: str, **which: SessionId) -> int:
         return await session_store.end_sessions(
-            tx, tenant.id, user, reason=reason, prefix=self._prefix_of(tenant), deny_seconds=self.longest_token_seconds, **which
+            tx, tenant.id, user, reason=reason, prefix=self._prefix_of(tenant), deny_seconds=longest_token_seconds(tenant), **which
         )
 
     def _child(self, tenant: Tenant, raw_token: str) -> str:
@@ -157,15 +153,21 @@ class Sessions:
         return format_opaque(REFRESH, tenant.locator, digest)
 
     async def _issued(self, tenant: Tenant, user: User, session: Session, refresh: str) -> IssuedSession:
-        now = int(time.time())
+        now, seconds = int(time.time()), tenant.settings.auth.access_token_seconds
         claims = claims_of(user, session)
         if self.policy is not None and self.policy.is_pending(tenant, user, session):
             claims["factor_required"] = True
         if self.claims_hook is not None:
             claims = await self.claims_hook(tenant, user, session, claims)
-        token = await self._minter.access_token(tenant.id, user.id, user.role, session.id, user.email or "", claims, now=now)
-        seconds = self._settings.access_token_seconds
+        token = await self._minter.access_token(
+            tenant.id, user.id, user.role, session.id, user.email or "", claims, now=now, seconds=seconds
+        )
         return IssuedSession(user, session, token, refresh, seconds, now + seconds)
+
+
+def longest_token_seconds(tenant: Tenant) -> int:
+    """For how long an access token may still be about: its lifetime may have been longer when it was made, up to a day."""
+    return max(MOST_TOKEN_SECONDS, tenant.settings.auth.access_token_seconds) + tenant.settings.auth.leeway_seconds
 
 
 def claims_of(user: User, session: Session) -> dict[str, object]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Session, User
-    from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import UserId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
@@ -61,14 +60,13 @@ class UserAdmin:
     """The use cases of whoever administers a tenant."""
 
     def __init__(
-        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, settings: Auth, record: AuditRecorder,
-        new_accounts: NewAccounts, *, prefix_of: Callable[[Tenant], str],
+        self, transactions: SystemSessions, passwords: Passwords, sessions: Sessions, record: AuditRecorder, new_accounts: NewAccounts, *,
+        prefix_of: Callable[[Tenant], str],
     ) -> None:  # fmt: skip
         self._new_accounts = new_accounts
         self._transactions = transactions
         self._passwords = passwords
         self._sessions = sessions
-        self._settings = settings
         self._record = record
         self._prefix_of = prefix_of
 
@@ -85,17 +83,17 @@ class UserAdmin:
     async def create(self, tenant: Tenant, new: UserChange, *, by: Principal) -> User:
         """A user, confirmed or not. Raises AuthError: ``validation_failed``, ``weak_password``, ``email_exists``; Forbidden."""
         _require_right(by, new)
-        values = await self.prepare(new)
+        values = await self.prepare(tenant, new)
         async with self._transactions(tenant, reason="create a user") as tx:
             if "id" in values:
                 await refuse_above(tx, tenant, by, values["id"])
             return await self.make(tx, tenant, values, actor=actor_of(by))
 
-    async def prepare(self, new: UserChange) -> dict[str, Any]:
+    async def prepare(self, tenant: Tenant, new: UserChange) -> dict[str, Any]:
         """The columns of a new user, its password checked and hashed, before any transaction. Raises as ``create`` does."""
         if not new.email:
             raise AuthError("Cannot create a user without an email address", code="validation_failed")
-        values = await self._values(new, new.email)
+        values = await self._values(tenant, new, new.email)
         return values if new.id is None else {**values, "id": _checked_id(new.id)}
 
     async def make(self, tx: SystemTx, tenant: Tenant, values: dict[str, Any], *, actor: str) -> User:
@@ -111,7 +109,7 @@ class UserAdmin:
     async def update(self, tenant: Tenant, user: str, change: UserChange, *, by: Principal) -> User:
         """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``; Forbidden."""
         _require_right(by, change)
-        values = await self._values(change, change.email)
+        values = await self._values(tenant, change, change.email)
         async with self._transactions(tenant, reason="change a user") as tx:
             known = await self._known(tx, tenant, user, is_locking=True)
             await refuse_above(tx, tenant, by, known.id, known.role)
@@ -178,12 +176,12 @@ class UserAdmin:
             await self._note(tx, "auth.user.signed_out", actor_of(by), known.id, {"sessions": ended})
             return ended
 
-    async def _values(self, change: UserChange, email: str | None) -> dict[str, Any]:
+    async def _values(self, tenant: Tenant, change: UserChange, email: str | None) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if email:
             values["email"] = checked_email(email)
         if change.password is not None:
-            reasons = await self._passwords.judge(change.password, email)
+            reasons = await self._passwords.judge(tenant.settings.auth, change.password, email)
             if reasons:
                 raise AuthError("This password cannot be used.", code="weak_password", details={"reasons": reasons})
             values["encrypted_password"] = await self._passwords.hash(change.password)

@@ -135,7 +135,7 @@ class Verification:
         Raises AuthError ``weak_password`` (the token stays good), and as ``confirm_address``.
         """
         await self.check_reset(tenant, token)
-        await self._accounts.require_strength(password, None)
+        await self._accounts.require_strength(tenant, password, None)
         hashed = await self._passwords.hash(password)
         async with self._transactions(tenant, reason="reset a password") as tx:
             found = await self._tokens.redeem_token(tx, tenant, token, ("recovery",))

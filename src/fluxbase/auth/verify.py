@@ -134,7 +134,9 @@ class Verifier:
         claims = parse_claims(token)
         if "tenant_id" in claims and claims["tenant_id"] != tenant:
             refuse("JWT not in audience", "PGRST303")
-        deny = () if key is held.ring.shared else (f"kid:{key.key_id}",)
+        deny = (f"kid:{key.key_id}",)
+        if key is held.ring.shared:
+            deny = (held.ring.shared_mark,) if held.ring.shared_mark else ()
         if token.type == ACCESS_TYPE:
             return held, self._access(tenant, claims, deny, now)
         if token.type == KEY_TYPE:
@@ -147,7 +149,7 @@ class Verifier:
             return held, self._key_principal(tenant, row, claims, deny, now)
         if token.type not in FOREIGN_TYPES or key is not held.ring.shared:
             refuse("Unsupported token type")
-        return held, self._foreign(tenant, claims, now)
+        return held, self._foreign(tenant, claims, deny, now)
 
     def _access(
         self, tenant: TenantId, claims: dict[str, Any], deny: tuple[str, ...], now: float, *, needs_issuer: bool = True
@@ -178,11 +180,11 @@ class Verifier:
             is_pending=bool(claims.get("factor_required")),
         )
 
-    def _foreign(self, tenant: TenantId, claims: dict[str, Any], now: float) -> Principal:
+    def _foreign(self, tenant: TenantId, claims: dict[str, Any], deny: tuple[str, ...], now: float) -> Principal:
         """A token that another program signed with ``auth.jwt_secret``: a key (no subject, no audience), else an access token."""
         role = claims.get("role")
         if "sub" in claims or "aud" in claims or not isinstance(role, str) or role not in (ANON, SERVICE_ROLE):
-            return self._access(tenant, claims, (), now, needs_issuer=False)
+            return self._access(tenant, claims, deny, now, needs_issuer=False)
         expires_at = self._times(claims, now)
         token_id = _text_claim(claims, "jti") if "jti" in claims else None
         return Principal(
@@ -190,7 +192,7 @@ class Verifier:
             role=RoleName(role),
             credential=CredentialKind.KEY,
             claims_json=claims_text(claims),
-            deny_keys=(f"jti:{token_id}",) if token_id else (),
+            deny_keys=(*deny, *((f"jti:{token_id}",) if token_id else ())),
             credential_id=token_id,
             expires_at=expires_at,
         )

@@ -20,6 +20,8 @@ Examples:
   fluxbase config show --changed          only what is not a default
 
   fluxbase config show server --json      one section as JSON
+
+  fluxbase config show --tenant acme      what one tenant has, and from where
 """
 CHECK_EXAMPLES = """
 Examples:
@@ -40,11 +42,14 @@ def show(
     data: Data = None,
     file: File = None,
     is_changed_only: Annotated[bool, typer.Option("--changed", help="Leave out defaults.")] = False,
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="SLUG", help="The settings in force for one tenant.")] = None,
     is_json: Json = False,
 ) -> None:
-    """Print every setting with its value and its origin: default, the file's name, or the variable's."""
+    """Print every setting with its value and its origin: default, the file's name, the variable's, or the tenant's database."""
     with refusals("config", is_json=is_json):
         config = _load(file, data)
+        if tenant is not None:
+            config = _of_tenant(config, tenant)
     rows = [
         (key, value, origin)
         for key, value, origin in described(config)
@@ -80,6 +85,26 @@ def _load(file: Path | None, data: Path | None) -> Config:
     from fluxbase.db.instance import running_config
 
     return running_config(data) if file is None else load_config(file, data_dir=data)
+
+
+def _of_tenant(config: Config, slug: str) -> Config:
+    """As that tenant's requests find it; without a running instance only what files and variables say."""
+    import asyncio
+
+    from fluxbase.config.tenants import tenant_config
+    from fluxbase.db.instance import Instance
+
+    if config.database.url is None and not Instance(config.data_dir).is_held():
+        sys.stderr.write("fluxbase config: no instance runs here, so settings kept in the tenant's database are not shown\n")
+        return tenant_config(config, slug)
+
+    async def read() -> Config:
+        from fluxbase.app import open_program
+
+        async with open_program(config.data_dir, config=config) as program:
+            return (await program.registry.resolve(slug)).settings
+
+    return asyncio.run(read())
 
 
 def described(config: Config) -> list[tuple[str, Any, str]]:

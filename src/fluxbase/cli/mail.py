@@ -117,7 +117,7 @@ def send_test(
         settings = program.config.mail
         if settings.is_kept:
             return "mails are kept here, not sent: set mail.smtp_host"
-        rendered = Templates(settings.templates_path, app_name=settings.app_name).render("test", {"email": address})
+        rendered = Templates(settings.templates_path).render("test", {"app_name": settings.app_name, "email": address})
         try:
             message = build_message(settings, address, rendered, mail_id=str(uuid4()), at=datetime.now(UTC))
             async with SmtpTransport(settings).connect() as send:

@@ -10,7 +10,19 @@ from pydantic import Field, field_validator
 from fluxbase.config.section import Section
 from fluxbase.kernel.secret import Secret
 
-_SCRIPTING = r"(?:javascript|data|vbscript|file|blob|about):"
+_KNOWN_SECRETS = {"super-secret-jwt-token-with-at-least-32-characters-long"}
+MIN_SECRET_BYTES = 32
+MIN_DISTINCT = 8
+
+
+def check_jwt_secret(secret: Secret, *, host: str) -> None:
+    """Raises ValueError for one that can be guessed; the published default passes on loopback only."""
+    if len(secret.reveal().encode()) < MIN_SECRET_BYTES:
+        raise ValueError(f"auth.jwt_secret is weak: at least {MIN_SECRET_BYTES} bytes, for example openssl rand -base64 48")
+    if len(set(secret.reveal())) < MIN_DISTINCT:
+        raise ValueError("auth.jwt_secret is weak: it repeats itself; make one with openssl rand -base64 48")
+    if secret.reveal() in _KNOWN_SECRETS and host not in {"127.0.0.1", "::1", "localhost"}:
+        raise ValueError("auth.jwt_secret is a published default; make your own: openssl rand -base64 48")
 
 
 class Auth(Section):

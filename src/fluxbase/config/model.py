@@ -203,6 +203,11 @@ class Tenants(Section):
 
     max_tenants: int = Field(default=100, ge=0, description="Most tenants besides the default one.")
     base_host: str = Field(default="", description="Tenants answer at <slug>.<base_host>; empty: no host names.")
+    config_dir: str = Field(default="tenants", description="Folder of tenants' own settings, <slug>.yaml (docs/tenants.md).")
+    locked_settings: list[str] = Field(
+        default=[],
+        description="Keys or sections that administrators of a tenant may not change, as auth.jwt_secret or captcha.",
+    )
 
 
 class Metrics(Section):
@@ -245,6 +250,7 @@ class Config(Section):
     master_key: Secret | None = Field(default=None, description="base64 of 32 bytes; empty: the file master.key in the data directory.")
     data_dir: Path = Field(default=Path(".fluxbase"), description="Where the instance keeps its data.")
     origins: dict[str, str] = Field(default={}, description="Where each value came from.")
+    of_tenants: dict[str, dict[str, tuple[Any, str]]] = Field(default={}, repr=False, description="Slug → key → value and origin.")
 
     @property
     def is_https(self) -> bool:
@@ -267,7 +273,7 @@ def settings(model: type[BaseModel] = Config, prefix: str = "") -> list[tuple[st
     """Every dotted key with its field."""
     found: list[tuple[str, Any]] = []
     for name, field in model.model_fields.items():
-        if name == "origins":
+        if name in ("origins", "of_tenants"):
             continue
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):

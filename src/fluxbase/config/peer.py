@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from fluxbase.config.load import ConfigError
+from fluxbase.config.sources import ConfigError
 from fluxbase.kernel.secret import Secret
 
 if TYPE_CHECKING:

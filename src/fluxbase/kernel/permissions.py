@@ -89,6 +89,8 @@ PERMISSIONS: dict[str, Permission] = {
         Permission("instance:status:read", INSTANCE, "Version, up-time and connections of the server."),
         Permission("tenants:own:read", OWNERS, "The tenants the credential administers.", is_outside=True),
         Permission("tenants:own:write", OWNERS, "Name and metadata of a tenant one administers.", is_outside=True),
+        Permission("tenants:settings:read", OWNERS, "What the tenant has otherwise than the instance; never a secret's value."),
+        Permission("tenants:settings:write", OWNERS, "Change it, as far as the instance lets its tenants decide."),
         Permission("tenants:tenants:read", INSTANCE, "The register of tenants."),
         Permission("tenants:tenants:create", INSTANCE, "Make a tenant."),
         Permission("tenants:tenants:update", INSTANCE, "Rename, migrate, repair, freeze, recover a tenant."),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from email.message import EmailMessage
 
+    from fluxbase.config import Config
     from fluxbase.kernel.ids import TenantId
 
     Send = Callable[[EmailMessage], Awaitable[None]]
@@ -20,6 +21,11 @@ class Tenant(Protocol):
     @property
     def id(self) -> TenantId:
         """Its UUID."""
+        ...
+
+    @property
+    def settings(self) -> Config:
+        """In force for this tenant."""
         ...
 
 

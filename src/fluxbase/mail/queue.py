@@ -48,23 +48,23 @@ class KeptMail:
 
 
 class MailQueue:
-    """Writes mails; with ``is_kept`` they stay for the developer to read."""
+    """Writes mails; where the tenant keeps its mails they stay for the developer to read."""
 
-    def __init__(self, sealer: Sealer, templates: Templates, *, is_kept: bool, wake: Callable[[Tenant], None]) -> None:
+    def __init__(self, sealer: Sealer, templates: Templates, *, wake: Callable[[Tenant], None]) -> None:
         self._sealer = sealer
         self._templates = templates
-        self._is_kept = is_kept
         self._wake = wake
 
     async def enqueue(self, tx: SystemTx, tenant: Tenant, letter: Letter, *, is_decoy: bool = False) -> None:
         """Write a mail in the caller's transaction; it is sent soon after the commit, and not at all without one."""
         mail_id = str(uuid4())
-        status = "decoy" if is_decoy else "kept" if self._is_kept else "queued"
+        is_kept = tenant.settings.mail.is_kept
+        status = "decoy" if is_decoy else "kept" if is_kept else "queued"
         await store.insert_mail(
             tx, tenant.id, mail_id=mail_id, status=status, template=letter.template, recipient=letter.recipient,
             sealed=self._sealer.seal(orjson.dumps(dict(letter.values)), _place(mail_id)), lives_seconds=letter.lives_seconds,
         )  # fmt: skip
-        if not self._is_kept:
+        if not is_kept:
             self._wake(tenant)
 
     async def list(self, tx: SystemTx, tenant: Tenant, *, most: int = 50) -> list[MailRow]:
@@ -82,12 +82,14 @@ class MailQueue:
             raise NotFound("There is no such mail.", code="no_such_mail")
         if row.sealed is None:
             return KeptMail(row, None, {})
-        return KeptMail(row, self.rendered(row), self._values(row))
+        return KeptMail(row, self.rendered(tenant, row), self._values(row))
 
-    def rendered(self, row: MailRow) -> Rendered:
+    def rendered(self, tenant: Tenant, row: MailRow) -> Rendered:
         """The mail of a row, with its values in place. Raises DeliveryFailed when it cannot be made: damaged, or from another version."""
         try:
-            return self._templates.render(row.template, {"email": row.recipient, **self._values(row)})
+            return self._templates.render(
+                row.template, {"app_name": tenant.settings.mail.app_name, "email": row.recipient, **self._values(row)}
+            )
         except (TemplateError, MasterKeyError, ValueError) as error:
             raise DeliveryFailed(f"the mail could not be made: {type(error).__name__}", is_final=True) from error
 

@@ -40,11 +40,10 @@ class MailSender:
     """One a worker. ``wake`` may be called from any coroutine of the loop."""
 
     def __init__(
-        self, settings: Mail, sessions: SystemSessions, transport: Transport | None, tenants: Callable[[], Awaitable[Iterable[Tenant]]]
+        self, sessions: SystemSessions, transport_of: Callable[[Mail], Transport], tenants: Callable[[], Awaitable[Iterable[Tenant]]]
     ) -> None:
-        self._settings = settings
         self._sessions = sessions
-        self._transport = transport
+        self._transport_of = transport_of
         self._tenants = tenants
         self._due: dict[Any, tuple[Tenant, list[float]]] = {}
         """By tenant id: when to look, soonest last."""
@@ -57,7 +56,7 @@ class MailSender:
         self._woken.set()
 
     async def run(self, queue: MailQueue) -> None:
-        """For ever. Without a transport (mails are kept) only old ones are forgotten."""
+        """For ever. Of tenants whose mails are kept only old ones are forgotten."""
         sweep_at = time.monotonic()
         while True:
             now = time.monotonic()
@@ -87,12 +86,12 @@ class MailSender:
         """Look into every tenant's queue soon, and forget what is old."""
         for tenant in await self._tenants():
             await self._guarded(self._forget(tenant))
-            if self._transport is not None:
+            if not tenant.settings.mail.is_kept:
                 self._due.setdefault(tenant.id, (tenant, [time.monotonic()]))
 
     async def _forget(self, tenant: Tenant) -> None:
         async with self._sessions(tenant, reason="forget old mails") as tx:
-            await store.purge(tx, tenant.id, keep_days=self._settings.keep_days)
+            await store.purge(tx, tenant.id, keep_days=tenant.settings.mail.keep_days)
 
     async def _look(self, queue: MailQueue, tenant: Tenant) -> None:
         """Send what is due, and note when to look again."""
@@ -111,13 +110,13 @@ class MailSender:
 
     async def drain(self, queue: MailQueue, tenant: Tenant) -> float | None:
         """Send everything that is due; seconds until the next is, or None."""
-        while self._transport is not None:
+        while not tenant.settings.mail.is_kept:
             async with self._sessions(tenant, reason="claim mails") as tx:
                 rows = await store.claim_due(tx, tenant.id, most=BATCH, lease_seconds=LEASE_SECONDS)
                 until_due = await store.seconds_until_due(tx, tenant.id)
             if not rows:
                 return until_due
-            await self._send(queue, tenant, rows, self._transport)
+            await self._send(queue, tenant, rows, self._transport_of(tenant.settings.mail))
         return None
 
     async def _send(self, queue: MailQueue, tenant: Tenant, rows: list[MailRow], transport: Transport) -> None:
@@ -133,7 +132,9 @@ class MailSender:
 
     async def _deliver(self, queue: MailQueue, tenant: Tenant, row: MailRow, send: Send) -> None:
         try:
-            await send(build_message(self._settings, row.recipient, queue.rendered(row), mail_id=row.id, at=datetime.now(UTC)))
+            await send(
+                build_message(tenant.settings.mail, row.recipient, queue.rendered(tenant, row), mail_id=row.id, at=datetime.now(UTC))
+            )
         except DeliveryFailed as failed:
             await self._note(tenant, row, failed)
             return
@@ -142,8 +143,8 @@ class MailSender:
         _log().info("mail_sent", template=row.template, mail=row.id, attempts=row.attempts)
 
     async def _note(self, tenant: Tenant, row: MailRow, failed: DeliveryFailed) -> None:
-        is_over = failed.is_final or row.attempts >= self._settings.max_attempts
-        pause = min(LONGEST_PAUSE_SECONDS, self._settings.retry_seconds * 2 ** (row.attempts - 1))
+        is_over = failed.is_final or row.attempts >= tenant.settings.mail.max_attempts
+        pause = min(LONGEST_PAUSE_SECONDS, tenant.settings.mail.retry_seconds * 2 ** (row.attempts - 1))
         async with self._sessions(tenant, reason="mail not sent") as tx:
             await store.mark_failed(tx, tenant.id, row.id, failure=failed.reason, again_in_seconds=None if is_over else pause)
         _log().warning("mail_not_sent", template=row.template, mail=row.id, attempts=row.attempts, error=failed.reason, is_final=is_over)

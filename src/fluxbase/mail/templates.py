@@ -46,23 +46,21 @@ class Rendered:
 class Templates:
     """Renders by name. A template of the administrator's that fails is logged, and the built-in one stands in."""
 
-    def __init__(self, folder: str, *, app_name: str) -> None:
-        self._app_name = app_name
+    def __init__(self, folder: str) -> None:
         self._built_in = _environment(DictLoader(_built_in_sources()))
         own = Path(folder) if folder else None
         self._own = None if own is None else _environment(ChoiceLoader([FileSystemLoader(own), DictLoader(_built_in_sources())]))
 
     def render(self, name: str, values: Mapping[str, object]) -> Rendered:
-        """Subject, text and HTML of one mail."""
-        known = {"app_name": self._app_name, **values}
+        """Subject, text and HTML of one mail. ``app_name`` is among the values."""
         if self._own is not None:
             try:
-                return _render(self._own, name, known)
+                return _render(self._own, name, values)
             except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, OSError, RecursionError) as error:
                 structlog.get_logger("fluxbase.mail").error(
                     "mail_template_failed", template=name, error=f"{type(error).__name__}: {error}", mend="mend the file"
                 )
-        return _render(self._built_in, name, known)
+        return _render(self._built_in, name, values)
 
 
 def _render(environment: ImmutableSandboxedEnvironment, name: str, values: Mapping[str, object]) -> Rendered:

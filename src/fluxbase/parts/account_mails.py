@@ -38,11 +38,11 @@ def account_mail_parts(program: Program) -> AccountMailParts:
     ) -> None:
         await program.mail.queue.enqueue(tx, tenant, Letter(template, recipient, values, lives_seconds), is_decoy=is_decoy)
 
-    tokens = OneTimeTokens(config.auth, letters, public_url=public_url(config), code_key=program.master.derive("one-time-code"))
-    mails = AccountMails(program.account_sessions, tokens, config.auth, record, program.limits, auth.new)
+    tokens = OneTimeTokens(letters, public_url=public_url(config), code_key=program.master.derive("one-time-code"))
+    mails = AccountMails(program.account_sessions, tokens, record, program.limits, auth.new)
     auth.accounts.mails, auth.accounts.check_nonce = mails, mails.check_nonce
     verification = Verification(program.account_sessions, tokens, auth.accounts, auth.passwords, auth.sessions, auth.gate, record, auth.new)
-    redirects = RedirectRule(config.auth.site_url, config.auth.redirect_urls)
+    redirects = RedirectRule()
     return AccountMailParts(mails, verification, redirects)
 
 
@@ -53,7 +53,7 @@ def register_account_mails(program: Program, control: ControlPlane, gotrue: GoTr
 
     parts, auth = account_mail_parts(program), program.auth
     NativeMailed(parts.mails, parts.verification, auth.accounts, parts.redirects, program.registry).register(control)
-    GoTrueMailed(
-        parts.mails, parts.verification, auth.accounts, auth.passwords, parts.redirects, program.registry, program.config.mail.app_name
-    ).register(control, gotrue)
+    GoTrueMailed(parts.mails, parts.verification, auth.accounts, auth.passwords, parts.redirects, program.registry).register(
+        control, gotrue
+    )
     return parts

@@ -45,13 +45,11 @@ def account_parts(program: Program) -> AccountParts:
     settings = program.config.auth
     passwords = Passwords(settings, _leaks(program) if settings.password_range_url else None)
     minter = TokenMinter(program.rings, program.rules)
-    sessions = Sessions(
-        program.account_sessions, minter, settings, record, program.limits, derive=program.master.derive, prefix_of=deny_prefix
-    )
-    gate = SignInGate(sessions, settings)
+    sessions = Sessions(program.account_sessions, minter, record, program.limits, derive=program.master.derive, prefix_of=deny_prefix)
+    gate = SignInGate(sessions)
     new = NewAccounts(record)
-    accounts = Accounts(program.account_sessions, passwords, sessions, gate, settings, record, program.limits, new)
-    users = UserAdmin(program.account_sessions, passwords, sessions, settings, record, new, prefix_of=deny_prefix)
+    accounts = Accounts(program.account_sessions, passwords, sessions, gate, record, program.limits, new)
+    users = UserAdmin(program.account_sessions, passwords, sessions, record, new, prefix_of=deny_prefix)
     return AccountParts(new, passwords, sessions, gate, accounts, users)
 
 

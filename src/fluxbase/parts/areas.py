@@ -11,6 +11,7 @@ from fluxbase.parts.network import session_cookies
 from fluxbase.parts.platform import register_platform
 from fluxbase.parts.providers import register_providers
 from fluxbase.parts.rbac import register_rbac
+from fluxbase.parts.settings import register_settings
 from fluxbase.parts.tenants import administered_tenants
 from fluxbase.web.native.auth.csrf import CsrfRoute
 from fluxbase.web.native.tenants import TenantRoutes
@@ -24,9 +25,9 @@ def register_areas(program: Program, control: ControlPlane) -> None:
     """Every route of the control plane. The second factors are connected to the gate of sign-ins before a route can be called."""
     control.captcha = captcha_demand(program)
     TenantRoutes(administered_tenants(program)).register(control)
+    register_settings(program, control)
     CsrfRoute(session_cookies(program)).register(control)
     gotrue = register_accounts(program, control)
-    gotrue.external["passkeys"] = program.config.passkeys.enabled
     register_factors(program, control)
     register_providers(program, control, gotrue)
     mailed = register_account_mails(program, control, gotrue)

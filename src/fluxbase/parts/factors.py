@@ -52,13 +52,17 @@ def factor_parts(program: Program) -> FactorParts:
     config, base = program.config, program.auth
     transactions = program.account_sessions
     policy = FactorPolicy(config.mfa, program.home.id)
-    attempts = Attempts(transactions, config.mfa, record)
+    attempts = Attempts(transactions, record)
     step_up = StepUp(base.accounts, base.sessions, policy, record)
     recovery = RecoveryCodes(transactions, step_up, attempts, record, program.master.derive("recovery-codes"))
-    factors = Factors(transactions, config.mfa, policy, attempts, recovery, step_up, record, program.master, base.sessions, base.gate)
-    party = RelyingParty(config.passkeys, public_url(config))
-    hooks = HookService(config.hooks, _caller(program), _poster(program), home=program.home.id)
-    captcha = CaptchaService(config.captcha, transactions, _poster(program), program.master.derive("captcha"))
+    factors = Factors(transactions, policy, attempts, recovery, step_up, record, program.master, base.sessions, base.gate)
+    base_url = public_url(config)
+
+    def party(tenant: Tenant) -> RelyingParty:
+        return RelyingParty(tenant.settings.passkeys, base_url)
+
+    hooks = HookService(_caller(program), _poster(program), home=program.home.id)
+    captcha = CaptchaService(transactions, _poster(program), program.master.derive("captcha"))
     base.gate.factors = factors
     base.gate.hooks = hooks
     base.sessions.policy = policy
@@ -67,18 +71,18 @@ def factor_parts(program: Program) -> FactorParts:
     return FactorParts(
         factors,
         FactorRemoval(transactions, step_up, base.accounts, record),
-        PasskeyService(transactions, config.passkeys, party, step_up, base.gate, record),
-        SecurityKeys(transactions, party, factors, step_up, attempts, config.passkeys.challenge_seconds),
+        PasskeyService(transactions, party, step_up, base.gate, record),
+        SecurityKeys(transactions, party, factors, step_up, attempts),
         captcha,
         hooks,
     )
 
 
-def captcha_demand(program: Program) -> CaptchaDemand | None:
-    """None where captcha is off, so that it costs nothing."""
+def captcha_demand(program: Program) -> CaptchaDemand:
+    """On every flow: whether it is asked is the tenant's to say."""
     from fluxbase.web.captcha import CaptchaDemand
 
-    return CaptchaDemand(program.factors.captcha, program.registry) if program.config.captcha.enabled else None
+    return CaptchaDemand(program.factors.captcha, program.registry)
 
 
 def register_factors(program: Program, control: ControlPlane) -> None:

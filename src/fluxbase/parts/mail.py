@@ -32,14 +32,12 @@ def mail_parts(program: Program) -> MailParts:
     """Over this program's sessions, register and master key."""
     from fluxbase.app import MAIN
 
-    settings = program.config.mail
-
     async def tenants() -> list[Tenant]:
         async with program.sessions(MAIN, reason="whose mails wait") as tx:
             rows = await select_tenants(tx)
         found = [program.registry.default if row.is_default else await program.registry.find("id", row.id) for row in rows]
         return [program.home, *(tenant for tenant in found if tenant is not None)]
 
-    sender = MailSender(settings, program.sessions, None if settings.is_kept else SmtpTransport(settings), tenants)
-    templates = Templates(settings.templates_path, app_name=settings.app_name)
-    return MailParts(MailQueue(program.master, templates, is_kept=settings.is_kept, wake=sender.wake), sender)
+    sender = MailSender(program.sessions, SmtpTransport, tenants)
+    templates = Templates(program.config.mail.templates_path)
+    return MailParts(MailQueue(program.master, templates, wake=sender.wake), sender)

@@ -12,7 +12,6 @@ from fluxbase.auth.providers.flows import OAuthFlows
 from fluxbase.auth.providers.id_token import IdTokens
 from fluxbase.auth.providers.identities import Identities
 from fluxbase.auth.providers.linking import Linking
-from fluxbase.auth.providers.registry import ProviderRegistry
 from fluxbase.auth.providers.tokens import ProviderTokenService, TokenVault
 from fluxbase.auth.redirects import RedirectRule
 from fluxbase.auth.saml.flows import SamlFlows
@@ -32,7 +31,6 @@ class ProviderParts:
     """The services of this area."""
 
     redirects: RedirectRule
-    providers: ProviderRegistry
     flows: OAuthFlows
     identities: Identities
     tokens: ProviderTokenService
@@ -44,25 +42,23 @@ def provider_parts(program: Program) -> ProviderParts:
     """Built once a worker."""
     config, auth, base = program.config, program.auth, public_url(program.config)
     outbound = program.outbound
-    providers = ProviderRegistry(config.oauth)
     directory = Directory(outbound)
     id_tokens = IdTokens(directory)
     client = OAuthClient(outbound, directory, id_tokens, f"{base}/auth/v1/callback")
-    redirects = RedirectRule(config.auth.site_url or base, config.auth.redirect_urls)
+    redirects = RedirectRule(base)
     vault = TokenVault(program.master)
     flows = OAuthFlows(
-        program.account_sessions, providers, client, redirects, Linking(config.oauth, config.auth, record, auth.new), auth.gate,
-        vault, config.oauth,
+        program.account_sessions, client, redirects, Linking(record, auth.new), auth.gate, vault,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
-    identities = Identities(program.account_sessions, providers, id_tokens, flows, auth.accounts, record)
-    tokens = ProviderTokenService(program.account_sessions, providers, client, vault, redirects, record)
+    identities = Identities(program.account_sessions, id_tokens, flows, auth.accounts, record)
+    tokens = ProviderTokenService(program.account_sessions, client, vault, redirects, record)
     saml = SamlRegistry(config.saml, base, outbound)
     saml_flows = SamlFlows(
-        program.account_sessions, saml, flows, auth.sessions, config.oauth, record,
+        program.account_sessions, saml, flows, auth.sessions, record,
         tenant_by_locator=lambda locator: program.registry.find("locator", locator),
     )  # fmt: skip
-    return ProviderParts(redirects, providers, flows, identities, tokens, saml, saml_flows)
+    return ProviderParts(redirects, flows, identities, tokens, saml, saml_flows)
 
 
 def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
@@ -82,20 +78,11 @@ def register_providers(program: Program, control: ControlPlane, gotrue: GoTrueAc
     parts, base = program.providers, public_url(program.config)
     cookie = FlowCookie(is_https=base.startswith("https://"), seconds=program.config.oauth.flow_seconds)
     surface = ProviderSurface(
-        parts.providers,
-        parts.flows,
-        parts.identities,
-        parts.tokens,
-        program.auth.accounts,
-        program.registry,
-        cookie,
-        bearer,
-        base,
-        parts.redirects,
+        parts.flows, parts.identities, parts.tokens, program.auth.accounts, program.registry, cookie, bearer, base, parts.redirects
     )
     NativeProviders(surface).register(control)
     GoTrueProviders(surface).register(control, gotrue)
     sso = SamlSurface(parts.saml, parts.saml_flows, parts.flows, program.registry, cookie, base)
     NativeSaml(sso).register(control)
     GoTrueSaml(sso).register(control, gotrue)
-    AuthConfigRoute(program.config, surface, sso, program.factors.captcha.public_settings()).register(control)
+    AuthConfigRoute(surface, sso, program.factors.captcha.public_settings).register(control)

@@ -20,7 +20,7 @@ def roles(program: Program) -> Roles:
 
 def organisations(program: Program) -> Organisations:
     """The use cases of organisations."""
-    return Organisations(program.sessions, program.registry.get, record, most_made=program.config.rbac.organisations_per_user)
+    return Organisations(program.sessions, program.registry.get, record)
 
 
 def register_rbac(program: Program, control: ControlPlane) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxbase.audit.store import record
+from fluxbase.config.tenants import tenant_config
 from fluxbase.crypto.opaque import tenant_locator
 from fluxbase.db.tenant_database import TenantDatabases, database_name
 from fluxbase.tenancy.lifecycle import TenantLifecycle
@@ -24,7 +26,7 @@ def tenant_lifecycle(program: Program) -> TenantLifecycle:
     )  # fmt: skip
     return TenantLifecycle(
         program.sessions, program.registry, databases, program.keys, record, locator_of=tenant_locator, name_of=database_name,
-        most=config.tenants.max_tenants,
+        settings_of=partial(tenant_config, config), most=config.tenants.max_tenants,
     )  # fmt: skip
 
 

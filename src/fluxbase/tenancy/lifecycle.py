@@ -22,6 +22,7 @@ from fluxbase.tenancy.registry import Tenant, unknown_tenant
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fluxbase.config import Config
     from fluxbase.tenancy.ports import AuditRecorder, KeyMaker, TenantDatabases
     from fluxbase.tenancy.registry import Isolation, TenantRegistry
     from fluxbase.tenancy.store import TenantRow
@@ -73,7 +74,7 @@ class TenantLifecycle:
 
     def __init__(
         self, sessions: Any, registry: TenantRegistry, databases: TenantDatabases, keys: KeyMaker, record: AuditRecorder, *,
-        locator_of: Callable[[TenantId], str], name_of: Callable[[TenantId], str], most: int,
+        locator_of: Callable[[TenantId], str], name_of: Callable[[TenantId], str], settings_of: Callable[[str], Config], most: int,
     ) -> None:  # fmt: skip
         self._sessions = sessions
         self._registry = registry
@@ -82,6 +83,7 @@ class TenantLifecycle:
         self._record = record
         self._locator_of = locator_of
         self._name_of = name_of
+        self._settings_of = settings_of
         self._most = most
 
     async def create(self, wanted: NewTenant, *, actor: str) -> TenantRow:
@@ -233,7 +235,7 @@ class TenantLifecycle:
                 await store.set_frozen(tx, is_frozen=is_frozen)
 
     def _tenant_of(self, row: TenantRow) -> Tenant:
-        return Tenant(row.id, row.slug, row.database, self._locator_of(row.id), row.is_default, row.isolation)
+        return Tenant(row.id, row.slug, row.database, self._locator_of(row.id), row.is_default, row.isolation, self._settings_of(row.slug))
 
     def _database_of(self, tenant: TenantId, isolation: Isolation) -> DatabaseName:
         return DatabaseName(self._name_of(tenant) if isolation == "database" else ROWS_DATABASE)

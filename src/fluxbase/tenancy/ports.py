@@ -52,6 +52,18 @@ class KeyMaker(Protocol):
         ...
 
 
+class Sealer(Protocol):
+    """Encrypts what a stolen database must not tell (``crypto/master.py``)."""
+
+    def seal(self, plaintext: bytes, associated: str) -> bytes:
+        """Encrypt, bound to a place."""
+        ...
+
+    def open(self, sealed: bytes, associated: str) -> bytes:
+        """Undo it; raises MasterKeyError for another place, another master key and any changed byte."""
+        ...
+
+
 class AuditRecorder(Protocol):
     """``audit/store.py``."""
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from fluxbase.config.model import Config
 from fluxbase.kernel.errors import NotFound
 from fluxbase.kernel.ids import DatabaseName, TenantId
 
@@ -25,6 +26,7 @@ IN_USE_SECONDS = 60.0
 MOST_REFRESHED = 2_000
 MISS_SECONDS = 1.0
 MOST_ENTRIES = 20_000
+DEFAULTS = Config()
 MAX_NAME_LENGTH = 253
 Key = Literal["id", "slug", "locator", "host"]
 Isolation = Literal["database", "schema", "row"]
@@ -41,6 +43,8 @@ class Tenant:
     locator: str = ""
     is_default: bool = False
     isolation: Isolation = "database"
+    settings: Config = field(default=DEFAULTS, compare=False, repr=False)
+    """In force for this tenant (``tenancy/settings.py``); of one that no look-up gave out, the built-in defaults."""
 
     @property
     def is_shared(self) -> bool:
@@ -144,6 +148,7 @@ class TenantRegistry:
             if again is None or value not in (again.id, again.slug, again.locator, *hosts):
                 del self._found[key, value]
             else:
+                again = replace(again, settings=entry.tenant.settings if entry.tenant is not None else tenant.settings)
                 entry.tenant, entry.holds_until = again, max(entry.holds_until, now + HOLD_SECONDS)
                 self._by_id[again.id] = again
 
@@ -164,8 +169,17 @@ class TenantRegistry:
         return tenant
 
     def keep(self, tenant: Tenant) -> None:
-        """Hold a tenant that is in no register: the platform administrators' own."""
+        """Hold a tenant that is in no register (the platform administrators' own), or one whose settings were read again."""
         self._by_id[tenant.id] = tenant
+        if tenant.id == self.default.id:
+            self.default = tenant
+        for entry in self._found.values():
+            if entry.tenant is not None and entry.tenant.id == tenant.id:
+                entry.tenant = tenant
+
+    def known(self, tenant_id: TenantId) -> Tenant | None:
+        """The tenant of an id when a look-up gave it out before."""
+        return self._by_id.get(tenant_id)
 
     def forget(self, *names: str) -> None:
         """Look these ids, slugs, locators and hosts up again: this process changed their tenant. None: everything."""

@@ -54,10 +54,11 @@ class CaptchaDemand:
         """The dependency of a route. Raises what :meth:`CaptchaService.check` raises."""
 
         async def demand(request: Request) -> None:
-            if not self._captcha.asks(flow) or request.query_params.get("grant_type") in _NO_PERSON:
+            tenant = tenant_of(request, self._registry)
+            if not self._captcha.asks(tenant, flow) or request.query_params.get("grant_type") in _NO_PERSON:
                 return
             token = _token_of(orjson.loads(await request.body() or b"null"))
-            await self._captcha.check(tenant_of(request, self._registry), flow, token, address=context_of(request.scope).address)
+            await self._captcha.check(tenant, flow, token, address=context_of(request.scope).address)
 
         return demand
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.accounts import Accounts
     from fluxbase.auth.providers.flows import OAuthFlows
     from fluxbase.auth.providers.identities import Identities
-    from fluxbase.auth.providers.registry import ProviderRegistry
     from fluxbase.auth.providers.tokens import ProviderTokenService
     from fluxbase.auth.redirects import RedirectRule
     from fluxbase.tenancy.registry import TenantRegistry
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 class ProviderSurface:
     """The services, the cookie, and our own address."""
 
-    providers: ProviderRegistry
     flows: OAuthFlows
     identities: Identities
     tokens: ProviderTokenService

@@ -17,7 +17,6 @@ from fluxbase.auth.verify import Verifier, key_claims
 from fluxbase.crypto.jwt import JwtKey, hs256, new_es256
 from fluxbase.crypto.opaque import PUBLISHABLE, SECRET, format_opaque, tenant_locator
 from fluxbase.kernel.ids import TenantId
-from fluxbase.kernel.secret import Secret
 from tests.unit.auth.tokens import Forge, raw_signer
 
 if TYPE_CHECKING:
@@ -37,9 +36,7 @@ class Bench:
     """Everything a token test needs, around one verifier."""
 
     def __init__(self, *, shared: str | None = None, custom_roles: tuple[str, ...] = (), cache_entries: int = 100) -> None:
-        self.rules = TokenRules(
-            issuer=ISSUER, custom_roles=frozenset(custom_roles), shared_secret=Secret(shared) if shared is not None else None
-        )
+        self.rules = TokenRules(issuer=ISSUER, custom_roles=frozenset(custom_roles))
         self.signing: dict[TenantId, JwtKey] = {each: new_es256(tenant_locator(each)) for each in (TENANT, OTHER)}
         self.shared = hs256("shared", shared) if shared is not None else None
         self.rows: list[KeyRow] = []

@@ -24,14 +24,14 @@ def admit(gate: SignInGate) -> Any:
     """A user whom nothing else keeps out."""
     user: Any = SimpleNamespace(deleted_at=None, is_banned=False, banned_until=None, email=None, email_confirmed_at=None)
     anything: Any = None
-    return asyncio.run(gate.admit(anything, anything, user, method="password", device=anything))
+    tenant: Any = SimpleNamespace(settings=SimpleNamespace(auth=SimpleNamespace(require_email_verification=False)))
+    return asyncio.run(gate.admit(anything, tenant, user, method="password", device=anything))
 
 
 def test_a_gate_without_second_factors_lets_nobody_in() -> None:
     """A composition that forgot them refuses every sign-in instead of asking for less; connected, the same user comes in."""
-    settings: Any = SimpleNamespace(require_email_verification=False)
     sessions: Any = Begun()
-    gate = SignInGate(sessions, settings)
+    gate = SignInGate(sessions)
     with pytest.raises(Internal):
         admit(gate)
 

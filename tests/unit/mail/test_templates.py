@@ -20,7 +20,7 @@ VALUES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_every_built_in_template_renders(name: str) -> None:
     """Subject, text and HTML have no placeholder left and name the application."""
-    mail = Templates("", app_name="Acme").render(name, VALUES)
+    mail = Templates("").render(name, {"app_name": "Acme", **VALUES})
     assert mail.subject
     assert "\n" not in mail.subject
     for part in (mail.text, mail.html):
@@ -33,20 +33,20 @@ def test_every_built_in_template_renders(name: str) -> None:
 
 def test_a_link_stands_alone_in_its_line_of_the_text() -> None:
     """Mail programs find the whole link."""
-    assert VALUES["url"] in Templates("", app_name="Acme").render("signup", VALUES).text.splitlines()
+    assert VALUES["url"] in Templates("").render("signup", {"app_name": "Acme", **VALUES}).text.splitlines()
 
 
 def test_values_cannot_become_markup() -> None:
     """HTML in a value is text in the mail, also in its attributes."""
     hostile = '"><script>alert(1)</script>'
-    html = Templates("", app_name=hostile).render("email_change_current", {**VALUES, "url": hostile, "new_email": hostile}).html
+    html = Templates("").render("email_change_current", {**VALUES, "app_name": hostile, "url": hostile, "new_email": hostile}).html
     assert "<script" not in html
 
 
 def test_the_administrators_template_replaces_the_built_in_one(tmp_path: Path) -> None:
     """A file in the folder counts; what is missing there is built in, the layout too."""
     (tmp_path / "signup.txt").write_text("Subject: Hello {{ email }}\n\nYour code is {{ code }}.\n")
-    mail = Templates(str(tmp_path), app_name="Acme").render("signup", VALUES)
+    mail = Templates(str(tmp_path)).render("signup", {"app_name": "Acme", **VALUES})
     assert (mail.subject, mail.text) == ("Hello ada@example.com", "Your code is 012345.\n")
     assert "Confirm address" in mail.html
 
@@ -70,6 +70,6 @@ def test_a_template_that_fails_does_not_stop_the_mail(case: str, tmp_path: Path)
     folder.mkdir()
     head = "" if case == "has no subject" else "Subject: own\n"
     (folder / "signup.txt").write_text(head + HOSTILE[case])
-    mail = Templates(str(folder), app_name="Acme").render("signup", VALUES)
+    mail = Templates(str(folder)).render("signup", {"app_name": "Acme", **VALUES})
     assert mail.subject == "Confirm your e-mail address"
     assert "canary" not in mail.text

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fluxbase.auth.ports import HttpPost, SystemSessions
-    from fluxbase.config.factors import Captcha
     from fluxbase.tenancy.registry import Tenant
 
 FLOWS = ("signup", "login", "password_reset", "magic_link")
@@ -35,60 +34,59 @@ _LONGEST_TOKEN = 8192
 class CaptchaService:
     """Asks for a captcha where the settings say so."""
 
-    def __init__(
-        self, settings: Captcha, transactions: SystemSessions, post: HttpPost, key: bytes, *, clock: Callable[[], float] = time.time
-    ) -> None:
-        self.settings = settings
+    def __init__(self, transactions: SystemSessions, post: HttpPost, key: bytes, *, clock: Callable[[], float] = time.time) -> None:
         self._transactions = transactions
         self._post = post
         self._work = ProofOfWork(key)
         self._clock = clock
 
-    def asks(self, flow: str) -> bool:
+    @staticmethod
+    def asks(tenant: Tenant, flow: str) -> bool:
         """Whether this flow wants one."""
-        return self.settings.enabled and flow in self.settings.endpoints
+        return tenant.settings.captcha.enabled and flow in tenant.settings.captcha.endpoints
 
-    def public_settings(self) -> dict[str, Any]:
+    @staticmethod
+    def public_settings(tenant: Tenant) -> dict[str, Any]:
         """What a page needs to show it."""
-        if not self.settings.enabled:
+        if not tenant.settings.captcha.enabled:
             return {"enabled": False}
         return {
-            "enabled": True, "provider": self.settings.provider, "site_key": self.settings.site_key,
-            "endpoints": list(self.settings.endpoints),
+            "enabled": True, "provider": tenant.settings.captcha.provider, "site_key": tenant.settings.captcha.site_key,
+            "endpoints": list(tenant.settings.captcha.endpoints),
         }  # fmt: skip
 
     def challenge(self, tenant: Tenant, flow: str) -> dict[str, Any]:
         """What ``captcha/check`` answers; with the built-in provider, a challenge to work on. Raises AuthError ``invalid_endpoint``."""
         if flow not in FLOWS:
             raise AuthError(f"endpoint must be one of {', '.join(FLOWS)}", code="invalid_endpoint")
-        ends_at = int(self._clock()) + self.settings.challenge_seconds
+        ends_at = int(self._clock()) + tenant.settings.captcha.challenge_seconds
         answer: dict[str, Any] = {
-            "captcha_required": self.asks(flow),
-            "reason": "configured" if self.asks(flow) else "not required for this flow",
+            "captcha_required": self.asks(tenant, flow),
+            "reason": "configured" if self.asks(tenant, flow) else "not required for this flow",
             "trust_score": 0,
-            "provider": self.settings.provider if self.settings.enabled else None,
-            "site_key": self.settings.site_key,
+            "provider": tenant.settings.captcha.provider if tenant.settings.captcha.enabled else None,
+            "site_key": tenant.settings.captcha.site_key,
             "challenge_id": None,
             "expires_at": None,
         }
-        if self.asks(flow) and self.settings.provider == "proof_of_work":
-            difficulty = self.settings.difficulty_bits
+        if self.asks(tenant, flow) and tenant.settings.captcha.provider == "proof_of_work":
+            difficulty = tenant.settings.captcha.difficulty_bits
             text = self._work.challenge(Work(tenant.id, flow, difficulty, ends_at))
             answer |= {"challenge_id": text, "expires_at": _iso(ends_at), "difficulty": difficulty, "algorithm": "sha256-leading-zero-bits"}
         return answer
 
     async def check(self, tenant: Tenant, flow: str, raw_token: str | None, *, address: str) -> None:
         """Let the flow go on. Raises AuthError ``captcha_required`` or ``captcha_failed``, Unavailable ``captcha_unavailable``."""
-        if not self.asks(flow):
+        if not self.asks(tenant, flow):
             return
         if not raw_token:
             raise AuthError("captcha protection: request disallowed (no captcha_token found)", code="captcha_required")
         if len(raw_token) > _LONGEST_TOKEN:
             raise _failed("the token is too long")
-        if self.settings.provider == "proof_of_work":
+        if tenant.settings.captcha.provider == "proof_of_work":
             await self._check_work(tenant, flow, raw_token)
         else:
-            await self._ask_provider(flow, raw_token, address)
+            await self._ask_provider(tenant, flow, raw_token, address)
 
     async def _check_work(self, tenant: Tenant, flow: str, solution: str) -> None:
         parts = split_solution(solution)
@@ -104,15 +102,20 @@ class CaptchaService:
         if not is_first:
             raise AuthError("captcha protection: this solution was used already", code="captcha_used")
 
-    async def _ask_provider(self, flow: str, token: str, address: str) -> None:
-        secret = self.settings.secret_key
-        form = {"secret": secret.reveal() if secret else "", "response": token, "remoteip": address, "sitekey": self.settings.site_key}
-        url = self.settings.verify_url or VERIFY_URLS[self.settings.provider]
+    async def _ask_provider(self, tenant: Tenant, flow: str, token: str, address: str) -> None:
+        secret = tenant.settings.captcha.secret_key
+        form = {
+            "secret": secret.reveal() if secret else "",
+            "response": token,
+            "remoteip": address,
+            "sitekey": tenant.settings.captcha.site_key,
+        }
+        url = tenant.settings.captcha.verify_url or VERIFY_URLS[tenant.settings.captcha.provider]
         status, body = await self._post(
             url,
             urlencode(form).encode(),
             {"content-type": "application/x-www-form-urlencoded"},
-            timeout_seconds=self.settings.timeout_seconds,
+            timeout_seconds=tenant.settings.captcha.timeout_seconds,
         )
         try:
             parsed = orjson.loads(body)
@@ -123,16 +126,17 @@ class CaptchaService:
             raise Unavailable("The captcha provider does not answer. Try again in a moment.", code="captcha_unavailable")
         if not answer["success"]:
             raise _failed("the provider refused the token")
-        self._check_answer(flow, answer)
+        self._check_answer(tenant, flow, answer)
 
-    def _check_answer(self, flow: str, answer: dict[str, Any]) -> None:
+    @staticmethod
+    def _check_answer(tenant: Tenant, flow: str, answer: dict[str, Any]) -> None:
         """A token of another page or another action proves nothing here."""
-        if self.settings.hostnames and answer.get("hostname") not in self.settings.hostnames:
+        if tenant.settings.captcha.hostnames and answer.get("hostname") not in tenant.settings.captcha.hostnames:
             raise _failed("the token is of another page")
-        if self.settings.provider != "recaptcha_v3":
+        if tenant.settings.captcha.provider != "recaptcha_v3":
             return
         score = answer.get("score")
-        if isinstance(score, bool) or not isinstance(score, int | float) or score < self.settings.score_threshold:
+        if isinstance(score, bool) or not isinstance(score, int | float) or score < tenant.settings.captcha.score_threshold:
             raise _failed("the score is too low")
         if answer.get("action") not in (None, "", flow):
             raise _failed("the token is of another action")

@@ -16,23 +16,21 @@ if TYPE_CHECKING:
     from fluxbase.auth.factors.store import Ticket
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.users import Device
-    from fluxbase.config.factors import Mfa
     from fluxbase.tenancy.registry import Tenant
 
 
 class Attempts:
     """Tickets, challenges and the cap of an account."""
 
-    def __init__(self, transactions: SystemSessions, settings: Mfa, record: AuditRecorder) -> None:
+    def __init__(self, transactions: SystemSessions, record: AuditRecorder) -> None:
         self._transactions = transactions
-        self._settings = settings
         self._record = record
 
     async def by_ticket(self, tenant: Tenant, raw_ticket: str, device: Device) -> Ticket:
         """Count a try of a ticket and a look at a code. Raises AuthError ``invalid_ticket``, RateLimited while the account is locked."""
         bound_to = device_hash(device.address, device.user_agent)
         async with self._transactions(tenant, reason="second step of a sign-in") as tx:
-            ticket = await store.try_ticket(tx, tenant.id, ticket_hash(raw_ticket), bound_to, self._settings.ticket_tries)
+            ticket = await store.try_ticket(tx, tenant.id, ticket_hash(raw_ticket), bound_to, tenant.settings.mfa.ticket_tries)
             locked = await self._count(tx, tenant, ticket.user_id) if ticket is not None else None
         if ticket is None:
             raise AuthError("The first step of this sign-in is unknown, too old or used up: sign in again.", code="invalid_ticket")
@@ -45,7 +43,9 @@ class Attempts:
         """Count a try of a challenge. Raises AuthError ``mfa_challenge_expired``, RateLimited while the account is locked."""
         bound_to = device_hash(device.address, device.user_agent)
         async with self._transactions(tenant, reason="answer to a challenge") as tx:
-            ticket = await store.try_challenge(tx, tenant.id, challenge_id, session_id, factor_id, bound_to, self._settings.ticket_tries)
+            ticket = await store.try_challenge(
+                tx, tenant.id, challenge_id, session_id, factor_id, bound_to, tenant.settings.mfa.ticket_tries
+            )
             locked = None if ticket is None else await self._count(tx, tenant, user_id)
         if ticket is None:
             raise AuthError(
@@ -61,7 +61,7 @@ class Attempts:
         _refuse_locked(locked)
 
     async def _count(self, tx: SystemTx, tenant: Tenant, user_id: str) -> int | None:
-        settings = self._settings
+        settings = tenant.settings.mfa
         locked = await store.count_attempt(
             tx, tenant.id, user_id, tries=settings.account_tries, window_seconds=settings.account_window_seconds,
             lock_seconds=settings.lock_seconds,

@@ -21,7 +21,10 @@ _STRICTNESS = ("policies", "enrolled", "required")
 
 
 class FactorPolicy:
-    """The settings, asked for one user. ``home``: whose users the platform's administrators are; they have a setting of their own."""
+    """The instance's settings and the tenant's, asked for one user: a tenant can be stricter, never laxer.
+
+    ``home``: whose users the platform's administrators are; they have a setting of their own.
+    """
 
     def __init__(self, settings: Mfa, home: TenantId) -> None:
         self._settings = settings
@@ -31,8 +34,9 @@ class FactorPolicy:
         """``policies``, ``enrolled`` or ``required``."""
         if tenant.id == self._home:
             return self._settings.platform_enforcement
-        modes = [self._settings.enforcement, self._settings.tenant_enforcement.get(tenant.slug, "policies")]
-        if user.role in self._settings.required_roles:
+        own = tenant.settings.mfa
+        modes = [own.enforcement, self._settings.enforcement, self._settings.tenant_enforcement.get(tenant.slug, "policies")]
+        if user.role in own.required_roles or user.role in self._settings.required_roles:
             modes.append("required")
         return max(modes, key=_STRICTNESS.index)
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device, Session, User
-    from fluxbase.config.factors import Mfa
     from fluxbase.crypto.master import MasterKey
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
@@ -47,10 +46,9 @@ class Factors:
     """TOTP and recovery codes, and what every kind of second factor shares."""
 
     def __init__(
-        self, transactions: SystemSessions, settings: Mfa, policy: FactorPolicy, attempts: Attempts, recovery: RecoveryCodes,
+        self, transactions: SystemSessions, policy: FactorPolicy, attempts: Attempts, recovery: RecoveryCodes,
         step_up: StepUp, record: AuditRecorder, master: MasterKey, sessions: Sessions, gate: SignInGate,
     ) -> None:  # fmt: skip
-        self.settings = settings
         self.policy = policy
         self.recovery = recovery
         self._transactions = transactions
@@ -115,14 +113,14 @@ class Factors:
     async def enrol_totp(self, tenant: Tenant, principal: Principal, *, friendly_name: str, issuer: str) -> Enrolment:
         """A factor that waits for its first code. Raises AuthError ``mfa_totp_enroll_not_enabled``, ``insufficient_aal``,
         ``too_many_enrolled_mfa_factors``, ``mfa_factor_name_conflict``."""
-        if not self.settings.totp_enabled:
+        if not tenant.settings.mfa.totp_enabled:
             raise AuthError("MFA enroll is disabled for TOTP", code="mfa_totp_enroll_not_enabled")
         user, session = await self._step_up.caller(tenant, principal)
         secret, factor_id = totp.new_secret(), str(uuid.uuid4())
         sealed = self._master.seal(secret.encode(), _associated(tenant, factor_id))
         async with self._transactions(tenant, reason="enrol a second factor") as tx:
             factor = await self.enrol(tx, tenant, user, session, "totp", factor_id, friendly_name, sealed)
-        uri = totp.provisioning_uri(secret, account=user.email or user.id, issuer=issuer or self.settings.totp_issuer)
+        uri = totp.provisioning_uri(secret, account=user.email or user.id, issuer=issuer or tenant.settings.mfa.totp_issuer)
         return Enrolment(factor, secret, uri)
 
     async def enrol(
@@ -140,9 +138,9 @@ class Factors:
         if user.has_second_factor and session.aal != AAL2:
             raise AuthError("AAL2 required to enroll a new factor", code="insufficient_aal")
         await store.lock_user(tx, tenant.id, user.id)
-        await store.delete_abandoned(tx, tenant.id, user.id, self.settings.setup_seconds)
+        await store.delete_abandoned(tx, tenant.id, user.id, tenant.settings.mfa.setup_seconds)
         known = await store.select_factors(tx, tenant.id, user.id)
-        if len(known) >= self.settings.max_factors:
+        if len(known) >= tenant.settings.mfa.max_factors:
             raise AuthError("Maximum number of verified factors reached, unenroll to continue", code="too_many_enrolled_mfa_factors")
         if friendly_name and any(each.friendly_name == friendly_name for each in known):
             raise AuthError(f"A factor with the friendly name {friendly_name!r} exists already", code="mfa_factor_name_conflict")
@@ -243,7 +241,7 @@ class Factors:
         return totp.matching_step(secret, raw_code, now)
 
     async def _write_ticket(self, tx: SystemTx, tenant: Tenant, ticket: NewTicket) -> tuple[str, int]:
-        return await store.insert_ticket(tx, tenant.id, ticket, self.settings.ticket_seconds)
+        return await store.insert_ticket(tx, tenant.id, ticket, tenant.settings.mfa.ticket_seconds)
 
     async def _consume(self, tx: SystemTx, tenant: Tenant, ticket_id: str) -> None:
         if not await store.use_ticket(tx, tenant.id, ticket_id):

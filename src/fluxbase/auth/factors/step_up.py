@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fluxbase.auth.accounts import is_uuid
 from fluxbase.auth.factors import store
 from fluxbase.auth.factors.store import AAL2
+from fluxbase.auth.sessions import longest_token_seconds
 from fluxbase.auth.user_store import select_user
 from fluxbase.kernel.errors import AuthError, Forbidden
 from fluxbase.kernel.ids import SessionId, UserId
@@ -78,4 +79,4 @@ class StepUp:
         mode = self._policy.mode(tenant, user)
         is_pending = mode == "required" or (mode == "enrolled" and is_another_left)
         await store.lower_sessions(tx, tenant.id, user.id, factor_id)
-        await store.deny_factor(tx, factor_id, is_pending=is_pending, seconds=self._sessions.longest_token_seconds)
+        await store.deny_factor(tx, factor_id, is_pending=is_pending, seconds=longest_token_seconds(tenant))

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from fluxbase.auth.ports import CallFunction, HttpPost
     from fluxbase.auth.users import Device, Session, User
-    from fluxbase.config.factors import Hooks
     from fluxbase.kernel.ids import TenantId
     from fluxbase.tenancy.registry import Tenant
 
@@ -40,9 +39,8 @@ class HookService:
     """The hooks of this instance."""
 
     def __init__(
-        self, settings: Hooks, call: CallFunction, post: HttpPost, *, home: TenantId | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._settings = settings
+        self, call: CallFunction, post: HttpPost, *, home: TenantId | None = None, clock: Callable[[], float] = time.time
+    ) -> None:  # fmt: skip
         self._call = call
         self._post = post
         self._clock = clock
@@ -52,26 +50,28 @@ class HookService:
 
     async def before_sign_up(self, tenant: Tenant, account: dict[str, Any]) -> None:
         """Raises AuthError ``hook_rejected`` or ``hook_failed``: then no account is made."""
-        await self._ask("before_sign_up", self._settings.before_sign_up, tenant, {"user": account})
+        await self._ask("before_sign_up", tenant.settings.hooks.before_sign_up, tenant, {"user": account})
 
     def after_sign_up(self, tenant: Tenant, user: User) -> None:
         """Tells, in the background; never raises."""
-        self._tell("after_sign_up", self._settings.after_sign_up, tenant, {"user": described(user)})
+        self._tell("after_sign_up", tenant.settings.hooks.after_sign_up, tenant, {"user": described(user)})
 
     async def before_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
         """Raises AuthError ``hook_rejected`` or ``hook_failed``: then no session begins."""
         await self._ask(
-            "before_sign_in", self._settings.before_sign_in, tenant, {"user": described(user), "method": method, **_device(device)}
+            "before_sign_in", tenant.settings.hooks.before_sign_in, tenant, {"user": described(user), "method": method, **_device(device)}
         )
 
     def after_sign_in(self, tenant: Tenant, user: User, *, method: str, device: Device) -> None:
         """Tells, in the background; never raises."""
-        self._tell("after_sign_in", self._settings.after_sign_in, tenant, {"user": described(user), "method": method, **_device(device)})
+        self._tell(
+            "after_sign_in", tenant.settings.hooks.after_sign_in, tenant, {"user": described(user), "method": method, **_device(device)}
+        )
 
     async def issue_token(self, tenant: Tenant, user: User, session: Session, claims: dict[str, object]) -> dict[str, object]:
         """Further claims of a token; what the server says itself cannot be replaced. Raises AuthError ``hook_failed``."""
         answer = await self._ask(
-            "token_issue", self._settings.token_issue, tenant, {"user": described(user), "session_id": session.id, "claims": claims}
+            "token_issue", tenant.settings.hooks.token_issue, tenant, {"user": described(user), "session_id": session.id, "claims": claims}
         )
         more = answer.get("claims")
         if more is None:
@@ -123,16 +123,16 @@ class HookService:
         raw: bytes | None
         if uri.startswith("sql:"):
             schema, _, function = uri.removeprefix("sql:").partition(".")
-            raw = await self._call(tenant, schema, function, body, timeout_seconds=self._settings.timeout_seconds)
+            raw = await self._call(tenant, schema, function, body, timeout_seconds=tenant.settings.hooks.timeout_seconds)
         else:
-            headers = {"content-type": "application/json", "x-fluxbase-signature": self._signature(body)}
-            status, raw = await self._post(uri, body, headers, timeout_seconds=self._settings.timeout_seconds)
+            headers = {"content-type": "application/json", "x-fluxbase-signature": self._signature(tenant, body)}
+            status, raw = await self._post(uri, body, headers, timeout_seconds=tenant.settings.hooks.timeout_seconds)
             if not 200 <= status < 300:
                 raise _failed(name)
         return _object(raw, name)
 
-    def _signature(self, body: bytes) -> str:
-        secret = self._settings.secret
+    def _signature(self, tenant: Tenant, body: bytes) -> str:
+        secret = tenant.settings.hooks.secret
         moment = int(self._clock())
         key = secret.reveal().encode() if secret else b""
         return f"t={moment},v1={hmac.digest(key, str(moment).encode() + b'.' + body, 'sha256').hex()}"

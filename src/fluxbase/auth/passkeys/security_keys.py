@@ -13,6 +13,8 @@ from fluxbase.auth.passkeys.ceremony import credential_id_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxbase.auth.factors.attempts import Attempts
     from fluxbase.auth.factors.service import Factors
     from fluxbase.auth.factors.step_up import StepUp
@@ -30,18 +32,22 @@ class SecurityKeys:
     """Enrol, challenge, verify. The factor's row, level and removal are those of every factor (``auth/factors``)."""
 
     def __init__(
-        self, transactions: SystemSessions, party: RelyingParty, factors: Factors, step_up: StepUp, attempts: Attempts, seconds: int
+        self,
+        transactions: SystemSessions,
+        party: Callable[[Tenant], RelyingParty],
+        factors: Factors,
+        step_up: StepUp,
+        attempts: Attempts,
     ) -> None:
         self._transactions = transactions
         self._party = party
         self._factors = factors
         self._step_up = step_up
         self._attempts = attempts
-        self._seconds = seconds
 
     async def enrol(self, tenant: Tenant, principal: Principal, friendly_name: str) -> Factor:
         """A factor that waits for its key. Raises AuthError ``mfa_webauthn_enroll_not_enabled`` and what :meth:`Factors.enrol` raises."""
-        if not self._factors.settings.webauthn_enabled:
+        if not tenant.settings.mfa.webauthn_enabled:
             raise AuthError("MFA enroll is disabled for WebAuthn", code="mfa_webauthn_enroll_not_enabled")
         user, session = await self._step_up.caller(tenant, principal)
         async with self._transactions(tenant, reason="enrol a security key") as tx:
@@ -57,12 +63,23 @@ class SecurityKeys:
             keys = await store.select_passkeys(tx, tenant.id, user.id, factor_id=factor.id)
             known = await store.select_credentials(tx, tenant.id, user.id)
             challenge_id, ends_at = await store.insert_challenge(
-                tx, tenant.id, "factor", challenge, self._seconds, user_id=user.id, session_id=session.id, factor_id=factor.id
+                tx,
+                tenant.id,
+                "factor",
+                challenge,
+                tenant.settings.passkeys.challenge_seconds,
+                user_id=user.id,
+                session_id=session.id,
+                factor_id=factor.id,
             )
+        party = self._party(tenant)
         if keys:
-            kind, options = "request", self._party.request_options(challenge, [(key.credential_id, key.transports) for key in keys])
+            kind, options = "request", party.request_options(challenge, [(key.credential_id, key.transports) for key in keys])
         else:
-            kind, options = "create", self._party.creation_options(user.id, user.email or user.id, challenge, known, is_discoverable=False)
+            kind, options = (
+                "create",
+                self._party(tenant).creation_options(user.id, user.email or user.id, challenge, known, is_discoverable=False),
+            )
         return {
             "id": challenge_id, "type": "webauthn", "expires_at": ends_at,
             "webauthn": {"type": kind, "credential_options": {"publicKey": options}},
@@ -87,7 +104,7 @@ class SecurityKeys:
             factor = await find_factor(tx, tenant, user.id, factor_id)
             keys = await store.select_passkeys(tx, tenant.id, user.id, factor_id=factor.id)
             if not keys:
-                made = self._party.verify_creation(credential, challenge.challenge, is_discoverable=False)
+                made = self._party(tenant).verify_creation(credential, challenge.challenge, is_discoverable=False)
                 if (
                     await store.insert_passkey(tx, tenant.id, user.id, made, friendly_name=factor.friendly_name, factor_id=factor.id)
                     is None
@@ -102,6 +119,8 @@ class SecurityKeys:
         key = next((each for each in keys if each.credential_id == wanted), None)
         if key is None:
             raise AuthError("This is another security key than the factor's.", code="webauthn_verification_failed")
-        shown = self._party.verify_assertion(credential, challenge, public_key=key.public_key, sign_count=key.sign_count, is_factor=True)
+        shown = self._party(tenant).verify_assertion(
+            credential, challenge, public_key=key.public_key, sign_count=key.sign_count, is_factor=True
+        )
         if not await store.advance_counter(tx, tenant.id, key.id, shown.sign_count):
             raise AuthError("The counter of this security key went back: it may have been copied.", code="webauthn_verification_failed")

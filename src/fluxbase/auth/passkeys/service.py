@@ -18,13 +18,14 @@ from fluxbase.auth.roles import actor_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fluxbase.auth.factors.step_up import StepUp
     from fluxbase.auth.gate import SignInGate
     from fluxbase.auth.passkeys.ceremony import RelyingParty
     from fluxbase.auth.passkeys.store import Challenge, Passkey
     from fluxbase.auth.ports import AuditRecorder, SystemSessions
     from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired
-    from fluxbase.config.factors import Passkeys
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
@@ -37,13 +38,11 @@ class PasskeyService:
     def __init__(
         self,
         transactions: SystemSessions,
-        settings: Passkeys,
-        party: RelyingParty,
+        party: Callable[[Tenant], RelyingParty],
         step_up: StepUp,
         gate: SignInGate,
         record: AuditRecorder,
     ) -> None:
-        self.settings = settings
         self._transactions = transactions
         self._party = party
         self._step_up = step_up
@@ -53,18 +52,18 @@ class PasskeyService:
     async def begin_registration(self, tenant: Tenant, principal: Principal) -> dict[str, Any]:
         """Options for ``navigator.credentials.create``. Raises AuthError ``passkey_disabled``, ``insufficient_aal``,
         ``reauthentication_needed``, ``too_many_passkeys``."""
-        self._require_enabled()
+        _require_enabled(tenant)
         user, session = await self._step_up.caller(tenant, principal)
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
         async with self._transactions(tenant, reason="begin to register a passkey") as tx:
             await self._step_up.require(tx, tenant, user, session)
-            if len(await store.select_passkeys(tx, tenant.id, user.id)) >= self.settings.max_passkeys:
+            if len(await store.select_passkeys(tx, tenant.id, user.id)) >= tenant.settings.passkeys.max_passkeys:
                 raise AuthError("Maximum number of passkeys reached", code="too_many_passkeys")
             known = await store.select_credentials(tx, tenant.id, user.id)
             challenge_id, ends_at = await store.insert_challenge(
-                tx, tenant.id, "registration", challenge, self.settings.challenge_seconds, user_id=user.id, session_id=session.id
+                tx, tenant.id, "registration", challenge, tenant.settings.passkeys.challenge_seconds, user_id=user.id, session_id=session.id
             )
-        options = self._party.creation_options(user.id, user.email or user.id, challenge, known, is_discoverable=True)
+        options = self._party(tenant).creation_options(user.id, user.email or user.id, challenge, known, is_discoverable=True)
         return {"challenge_id": challenge_id, "options": options, "expires_at": ends_at}
 
     async def finish_registration(
@@ -74,10 +73,10 @@ class PasskeyService:
 
         Raises AuthError ``webauthn_challenge_not_found``, ``webauthn_verification_failed``, ``webauthn_credential_exists``.
         """
-        self._require_enabled()
+        _require_enabled(tenant)
         user, session = await self._step_up.caller(tenant, principal)
         challenge = await self._take(tenant, "registration", challenge_id, session.id)
-        made = self._party.verify_creation(credential, challenge.challenge, is_discoverable=True)
+        made = self._party(tenant).verify_creation(credential, challenge.challenge, is_discoverable=True)
         async with self._transactions(tenant, reason="register a passkey") as tx:
             await self._step_up.require(tx, tenant, user, session)
             passkey = await store.insert_passkey(tx, tenant.id, user.id, made, friendly_name=friendly_name)
@@ -90,26 +89,26 @@ class PasskeyService:
 
     async def begin_sign_in(self, tenant: Tenant) -> dict[str, Any]:
         """Options for ``navigator.credentials.get``; the browser offers the passkeys it has, so nobody is named."""
-        self._require_enabled()
+        _require_enabled(tenant)
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
         async with self._transactions(tenant, reason="begin a sign-in with a passkey") as tx:
             challenge_id, ends_at = await store.insert_challenge(
-                tx, tenant.id, "authentication", challenge, self.settings.challenge_seconds
+                tx, tenant.id, "authentication", challenge, tenant.settings.passkeys.challenge_seconds
             )
-        return {"challenge_id": challenge_id, "options": self._party.request_options(challenge), "expires_at": ends_at}
+        return {"challenge_id": challenge_id, "options": self._party(tenant).request_options(challenge), "expires_at": ends_at}
 
     async def finish_sign_in(
         self, tenant: Tenant, challenge_id: str, credential: dict[str, Any], device: Device
     ) -> IssuedSession | SecondFactorRequired:
         """A session. Raises AuthError ``webauthn_challenge_not_found``, ``webauthn_verification_failed``, and what the gate refuses."""
-        self._require_enabled()
+        _require_enabled(tenant)
         challenge = await self._take(tenant, "authentication", challenge_id, None)
         credential_id = credential_id_of(credential)
         async with self._transactions(tenant, reason="sign in with a passkey") as tx:
             passkey = await store.select_by_credential(tx, tenant.id, credential_id)
             if passkey is None or passkey.factor_id is not None or user_handle_of(credential) not in (None, passkey.user_id):
                 raise _refused()
-            shown = self._party.verify_assertion(
+            shown = self._party(tenant).verify_assertion(
                 credential, challenge.challenge, public_key=passkey.public_key, sign_count=passkey.sign_count
             )
             if not await store.advance_counter(tx, tenant.id, passkey.id, shown.sign_count):
@@ -170,9 +169,10 @@ class PasskeyService:
             raise AuthError("The challenge is unknown, too old or was answered already: begin again.", code="webauthn_challenge_not_found")
         return challenge
 
-    def _require_enabled(self) -> None:
-        if not self.settings.enabled:
-            raise AuthError("Passkeys are disabled", code="passkey_disabled")
+
+def _require_enabled(tenant: Tenant) -> None:
+    if not tenant.settings.passkeys.enabled:
+        raise AuthError("Passkeys are disabled", code="passkey_disabled")
 
 
 def _refused() -> AuthError:

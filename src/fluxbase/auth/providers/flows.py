@@ -25,6 +25,7 @@ from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from fluxbase.auth.providers import store
 from fluxbase.auth.providers.exchange import ProviderTokens
+from fluxbase.auth.providers.registry import providers_of
 from fluxbase.auth.redirects import with_parameters
 from fluxbase.crypto.opaque import format_opaque, parse_opaque
 from fluxbase.kernel.errors import AuthError, FluxbaseError
@@ -37,11 +38,9 @@ if TYPE_CHECKING:
     from fluxbase.auth.providers.exchange import OAuthClient
     from fluxbase.auth.providers.linking import Linking
     from fluxbase.auth.providers.profiles import ProvenIdentity
-    from fluxbase.auth.providers.registry import ProviderRegistry
     from fluxbase.auth.providers.tokens import TokenVault
     from fluxbase.auth.redirects import RedirectRule
     from fluxbase.auth.users import Device, IssuedSession, SecondFactorRequired
-    from fluxbase.config.oauth import OAuth
     from fluxbase.kernel.ids import UserId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
@@ -89,25 +88,23 @@ class OAuthFlows:
     """The four steps."""
 
     def __init__(
-        self, transactions: SystemSessions, providers: ProviderRegistry, client: OAuthClient, redirects: RedirectRule, linking: Linking,
-        gate: SignInGate, vault: TokenVault, settings: OAuth, *, tenant_by_locator: Callable[[str], Awaitable[Tenant | None]],
+        self, transactions: SystemSessions, client: OAuthClient, redirects: RedirectRule, linking: Linking, gate: SignInGate,
+        vault: TokenVault, *, tenant_by_locator: Callable[[str], Awaitable[Tenant | None]],
     ) -> None:  # fmt: skip
         self._transactions = transactions
-        self._providers = providers
         self._client = client
         self._redirects = redirects
         self._linking = linking
         self._gate = gate
         self._vault = vault
-        self._settings = settings
         self._tenant_by_locator = tenant_by_locator
 
     async def begin(self, tenant: Tenant, wanted: Wanted) -> str:
         """The start link's token. Raises AuthError: ``provider_disabled``, ``bad_redirect``, ``validation_failed``."""
-        flow = self._flow(wanted)
+        flow = self._flow(tenant, wanted)
         token = format_opaque(START, tenant.locator, secrets.token_bytes(32))
         async with self._transactions(tenant, reason="begin a flow with a provider") as tx:
-            await store.insert_flow(tx, tenant.id, hash_of(token), flow, seconds=self._settings.flow_seconds)
+            await store.insert_flow(tx, tenant.id, hash_of(token), flow, seconds=tenant.settings.oauth.flow_seconds)
         return token
 
     async def start(self, raw_token: str, browser: str | None) -> Departure:
@@ -121,14 +118,14 @@ class OAuthFlows:
 
     async def authorize(self, tenant: Tenant, wanted: Wanted, browser: str | None) -> Departure:
         """Begin and start in one navigation."""
-        return await self._depart(tenant, self._flow(wanted), browser)
+        return await self._depart(tenant, self._flow(tenant, wanted), browser)
 
-    def _flow(self, wanted: Wanted) -> store.Flow:
-        provider = self._providers.get(wanted.provider)
-        flow = self.checked(wanted, provider.name)
+    def _flow(self, tenant: Tenant, wanted: Wanted) -> store.Flow:
+        provider = providers_of(tenant).get(wanted.provider)
+        flow = self.checked(tenant, wanted, provider.name)
         return replace(flow, scopes=" ".join(dict.fromkeys([*provider.scopes, *wanted.scopes])))
 
-    def checked(self, wanted: Wanted, provider: str) -> store.Flow:
+    def checked(self, tenant: Tenant, wanted: Wanted, provider: str) -> store.Flow:
         """What the app asks for, checked. Raises AuthError: ``bad_redirect``, ``validation_failed``."""
         if (wanted.code_challenge is None) != (wanted.code_challenge_method is None):
             raise AuthError("code_challenge and code_challenge_method go together", code="validation_failed")
@@ -138,10 +135,10 @@ class OAuthFlows:
         if not all(_SCOPE.fullmatch(scope) for scope in wanted.scopes) or len(wanted.scopes) > 50:
             raise AuthError("scopes must be a list of scope names", code="validation_failed")
         purpose = "sign_in" if wanted.link_to is None else "link"
-        return store.Flow(purpose, wanted.link_to, provider, self._redirects.checked(wanted.redirect_to), "", wanted.code_challenge)
+        return store.Flow(purpose, wanted.link_to, provider, self._redirects.checked(tenant, wanted.redirect_to), "", wanted.code_challenge)
 
     async def _depart(self, tenant: Tenant, flow: store.Flow, browser: str | None) -> Departure:
-        provider = self._providers.get(flow.provider)
+        provider = providers_of(tenant).get(flow.provider)
         kept = browser_secret(browser)
         state = format_opaque(STATE, tenant.locator, secrets.token_bytes(32))
         nonce, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
@@ -151,7 +148,7 @@ class OAuthFlows:
             self._vault.seal(verifier, f"oauth_verifier:{tenant.id}:{hash_of(state).hex()}"),
         )  # fmt: skip
         async with self._transactions(tenant, reason="start a flow with a provider") as tx:
-            await store.insert_flow(tx, tenant.id, hash_of(state), started, seconds=self._settings.flow_seconds)
+            await store.insert_flow(tx, tenant.id, hash_of(state), started, seconds=tenant.settings.oauth.flow_seconds)
         return Departure(url, kept, provider.spec.posts_answer)
 
     async def callback(self, answer: Mapping[str, str], browser: str | None, device: Device) -> str:
@@ -178,13 +175,13 @@ class OAuthFlows:
         sealed = self._vault.seal_tokens(tokens, _code_place(tenant, code))
         proven = store.FlowCode(flow.purpose, flow.user_id, identity, method, sealed, flow.code_challenge, _device_hash(device))
         async with self._transactions(tenant, reason="keep what a provider proved") as tx:
-            await store.insert_code(tx, tenant.id, hash_of(code), proven, seconds=self._settings.code_seconds)
+            await store.insert_code(tx, tenant.id, hash_of(code), proven, seconds=tenant.settings.oauth.code_seconds)
         return with_parameters(flow.redirect_to, {"code": code, "state": state} if flow.code_challenge is None else {"code": code})
 
     async def _prove(
         self, tenant: Tenant, flow: store.Flow, answer: Mapping[str, str], raw_state: str
     ) -> tuple[ProvenIdentity, ProviderTokens]:
-        provider = self._providers.get(flow.provider)
+        provider = providers_of(tenant).get(flow.provider)
         await self._client.check_answer_issuer(provider, answer.get("iss"))
         if "error" in answer:
             said = answer["error"] if _PROVIDER_ERROR.fullmatch(answer["error"]) else "an error"

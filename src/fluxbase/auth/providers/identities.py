@@ -14,13 +14,13 @@ from fluxbase.auth import user_store
 from fluxbase.auth.providers import store
 from fluxbase.auth.providers.id_token import Expected, IdTokens
 from fluxbase.auth.providers.profiles import identity_of
+from fluxbase.auth.providers.registry import providers_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
     from fluxbase.auth.accounts import Accounts
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.providers.flows import Entered, OAuthFlows, Wanted
-    from fluxbase.auth.providers.registry import ProviderRegistry
     from fluxbase.auth.users import Device, User
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
@@ -43,11 +43,9 @@ class Identities:
     """The use cases."""
 
     def __init__(
-        self, transactions: SystemSessions, providers: ProviderRegistry, id_tokens: IdTokens, flows: OAuthFlows, accounts: Accounts,
-        record: AuditRecorder,
+        self, transactions: SystemSessions, id_tokens: IdTokens, flows: OAuthFlows, accounts: Accounts, record: AuditRecorder
     ) -> None:  # fmt: skip
         self._transactions = transactions
-        self._providers = providers
         self._id_tokens = id_tokens
         self._flows = flows
         self._accounts = accounts
@@ -55,7 +53,8 @@ class Identities:
 
     async def sign_in(self, tenant: Tenant, presented: PresentedToken, device: Device, link_to: Principal | None = None) -> Entered:
         """A session for an ID token, once. ``link_to``: link it to this caller instead. Raises AuthError ``bad_id_token`` and others."""
-        known = self._providers.get(presented.provider) if presented.provider else self._providers.by_issuer(presented.issuer)
+        offered = providers_of(tenant)
+        known = offered.get(presented.provider) if presented.provider else offered.by_issuer(presented.issuer)
         if not known.spec.is_oidc:
             raise AuthError(f"{known.spec.display_name} has no ID tokens.", code="validation_failed")
         nonce = presented.nonce

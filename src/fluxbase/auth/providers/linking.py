@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemTx
     from fluxbase.auth.providers.profiles import ProvenIdentity
     from fluxbase.auth.users import User
-    from fluxbase.config.auth import Auth
-    from fluxbase.config.oauth import OAuth
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
 
@@ -37,9 +35,7 @@ if TYPE_CHECKING:
 class Linking:
     """Resolves identities to users in the caller's transaction."""
 
-    def __init__(self, settings: OAuth, auth: Auth, record: AuditRecorder, new_accounts: NewAccounts) -> None:
-        self._settings = settings
-        self._auth = auth
+    def __init__(self, record: AuditRecorder, new_accounts: NewAccounts) -> None:
         self._record = record
         self._new_accounts = new_accounts
 
@@ -54,7 +50,7 @@ class Linking:
         holder = None if email is None else await user_store.select_user_by_email(tx, tenant.id, email)
         if holder is None:
             user_id, is_new = await self._create(tx, tenant, proven, email), True
-        elif self._settings.auto_link and may_link(holder, proven):
+        elif tenant.settings.oauth.auto_link and may_link(holder, proven):
             user_id, is_new = holder.id, False
         else:
             raise AuthError(
@@ -78,7 +74,7 @@ class Linking:
         return user, identity
 
     async def _create(self, tx: SystemTx, tenant: Tenant, proven: ProvenIdentity, email: str | None) -> UserId:
-        if not self._auth.signup_enabled:
+        if not tenant.settings.auth.signup_enabled:
             raise AuthError("Signups not allowed for this instance", code="signup_disabled")
         values = {"email": email, "is_confirmed": email is not None, "user_metadata": _metadata(proven)}
         made = await self._new_accounts.make(tx, tenant, values, by=proven.provider, has_email_identity=False)

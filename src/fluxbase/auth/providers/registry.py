@@ -16,6 +16,7 @@ from fluxbase.kernel.errors import AuthError
 if TYPE_CHECKING:
     from fluxbase.config.oauth import OAuth, ProviderClient
     from fluxbase.kernel.secret import Secret
+    from fluxbase.tenancy.registry import Tenant
 
 APPLE_SECRET_SECONDS = 300
 
@@ -49,7 +50,7 @@ class Provider:
 
 
 class ProviderRegistry:
-    """Providers by name."""
+    """Providers of one tenant's settings, by name."""
 
     def __init__(self, settings: OAuth) -> None:
         found = [_known(spec, getattr(settings, spec.name)) for spec in CATALOG if getattr(settings, spec.name).client_id]
@@ -78,6 +79,11 @@ class ProviderRegistry:
             if provider.spec.is_oidc and provider.spec.issuer == issuer:
                 return provider
         raise AuthError("Unsupported provider: no provider has this issuer", code="provider_disabled")
+
+
+def providers_of(tenant: Tenant) -> ProviderRegistry:
+    """Those that a tenant offers now."""
+    return ProviderRegistry(tenant.settings.oauth)
 
 
 def _known(spec: ProviderSpec, client: ProviderClient) -> Provider:

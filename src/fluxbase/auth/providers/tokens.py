@@ -14,12 +14,12 @@ import orjson
 
 from fluxbase.auth.providers import store
 from fluxbase.auth.providers.exchange import ProviderTokens
+from fluxbase.auth.providers.registry import providers_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, SystemSessions, SystemTx
     from fluxbase.auth.providers.exchange import OAuthClient
-    from fluxbase.auth.providers.registry import ProviderRegistry
     from fluxbase.auth.redirects import RedirectRule
     from fluxbase.crypto.master import MasterKey
     from fluxbase.kernel.ids import UserId
@@ -74,11 +74,9 @@ class ProviderTokenService:
     """What a user does with his provider's tokens."""
 
     def __init__(
-        self, transactions: SystemSessions, providers: ProviderRegistry, client: OAuthClient, vault: TokenVault, redirects: RedirectRule,
-        record: AuditRecorder,
+        self, transactions: SystemSessions, client: OAuthClient, vault: TokenVault, redirects: RedirectRule, record: AuditRecorder
     ) -> None:  # fmt: skip
         self._transactions = transactions
-        self._providers = providers
         self._client = client
         self._vault = vault
         self._redirects = redirects
@@ -86,7 +84,7 @@ class ProviderTokenService:
 
     async def current(self, tenant: Tenant, user: UserId, name: str) -> ProviderTokens:
         """The user's tokens, refreshed when they end within a minute. Raises AuthError ``oauth_token_not_found``."""
-        provider = self._providers.get(name)
+        provider = providers_of(tenant).get(name)
         async with self._transactions(tenant, reason="read a provider's tokens") as tx:
             found = await store.select_tokens(tx, tenant.id, user, provider.name)
         tokens = None if found is None else self._vault.open_tokens(found[1], place_of(tenant, user, found[0]))
@@ -101,8 +99,8 @@ class ProviderTokenService:
 
     async def log_out(self, tenant: Tenant, user: UserId, name: str, redirect_to: str | None) -> LoggedOut:
         """Forget the tokens, tell the provider, and say where a browser ends its session there."""
-        provider = self._providers.get(name)
-        target = self._redirects.checked(redirect_to)
+        provider = providers_of(tenant).get(name)
+        target = self._redirects.checked(tenant, redirect_to)
         async with self._transactions(tenant, reason="log out at a provider") as tx:
             found = await store.select_tokens(tx, tenant.id, user, provider.name)
             removed = await store.delete_tokens(tx, tenant.id, user, provider.name)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from fluxbase.auth.saml.registry import SamlRegistry
     from fluxbase.auth.sessions import Sessions
     from fluxbase.auth.users import Device
-    from fluxbase.config.oauth import OAuth
     from fluxbase.kernel.ids import UserId
     from fluxbase.tenancy.registry import Tenant
 else:
@@ -52,24 +51,23 @@ class SamlFlows:
     """Begin, start, take the answer, log out."""
 
     def __init__(
-        self, transactions: SystemSessions, registry: SamlRegistry, oauth: OAuthFlows, sessions: Sessions, settings: OAuth,
+        self, transactions: SystemSessions, registry: SamlRegistry, oauth: OAuthFlows, sessions: Sessions,
         record: AuditRecorder, *, tenant_by_locator: Callable[[str], Awaitable[Tenant | None]],
     ) -> None:  # fmt: skip
         self._transactions = transactions
         self._registry = registry
         self._oauth = oauth
         self._sessions = sessions
-        self._settings = settings
         self._record = record
         self._tenant_by_locator = tenant_by_locator
 
     async def begin(self, tenant: Tenant, wanted: Wanted) -> str:
         """The start link's token. Raises AuthError: ``sso_provider_not_found``, ``bad_redirect``, ``validation_failed``."""
         self._registry.get(wanted.provider)
-        flow = self._oauth.checked(wanted, f"sso:{wanted.provider}")
+        flow = self._oauth.checked(tenant, wanted, f"sso:{wanted.provider}")
         token = format_opaque(START, tenant.locator, secrets.token_bytes(32))
         async with self._transactions(tenant, reason="begin a flow with a SAML provider") as tx:
-            await store.insert_flow(tx, tenant.id, hash_of(token), flow, seconds=self._settings.flow_seconds)
+            await store.insert_flow(tx, tenant.id, hash_of(token), flow, seconds=tenant.settings.oauth.flow_seconds)
         return token
 
     async def start(self, raw_token: str, browser: str | None) -> Departure:
@@ -84,7 +82,7 @@ class SamlFlows:
         url = str(auth.login(return_to=state))
         started = replace(flow, browser_hash=hash_of(kept), nonce=str(auth.get_last_request_id()))
         async with self._transactions(tenant, reason="start a flow with a SAML provider") as tx:
-            await store.insert_flow(tx, tenant.id, hash_of(state), started, seconds=self._settings.flow_seconds)
+            await store.insert_flow(tx, tenant.id, hash_of(state), started, seconds=tenant.settings.oauth.flow_seconds)
         return Departure(url, kept, posts_answer=True)
 
     async def answer(self, encoded: str, relay_state: str, browser: str | None, device: Device) -> str:

@@ -18,6 +18,7 @@ from fluxbase.proof.calls import (
     platform,
     providers,
     rbac,
+    settings,
     tenants,
 )
 
@@ -40,6 +41,7 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
     **providers.CALLS,
     **platform.CALLS,
     **rbac.CALLS,
+    **settings.CALLS,
     **tenants.CALLS,
 }
 """Name of a route → how it is called, at least one call for each of its methods (HEAD and OPTIONS follow by themselves)."""

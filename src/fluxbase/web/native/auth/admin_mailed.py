@@ -68,7 +68,7 @@ class AdminMailed:
             row, token = await self._platform.invite(caller_of(request), body.email, role, into)
             answer = {"user": {"email": row["email"], "role": row["role"]}, "invitation": row, "token": token}
             return JSONResponse({**answer, "message": "Hand the token over; it is shown this once."}, 201, {"cache-control": "no-store"})
-        redirect_to = self._redirects.checked(body.redirect_to) or None
+        redirect_to = self._redirects.checked(tenant, body.redirect_to) or None
         asked = MailRequest(body.email, redirect_to, user_metadata=body.user_metadata)
         user = await self._mails.invite(tenant, asked, by=caller_of(request))
         return JSONResponse({"user": user_body(user), "message": "The invitation is on its way."}, 201)

@@ -46,9 +46,9 @@ class CaptchaRoutes:
             permission="auth:settings:read",
         )
 
-    async def settings(self) -> JSONResponse:
+    async def settings(self, request: Request) -> JSONResponse:
         """Provider, site key and the flows that ask for it."""
-        return JSONResponse(self._captcha.public_settings())
+        return JSONResponse(self._captcha.public_settings(tenant_of(request, self._registry)))
 
     async def check(self, body: CheckBody, request: Request) -> JSONResponse:
         """Whether this flow asks for one; with the built-in provider, the challenge to solve."""

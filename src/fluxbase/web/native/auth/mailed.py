@@ -107,7 +107,7 @@ class NativeMailed:
 
     async def magic_link(self, body: MailBody, request: Request) -> JSONResponse:
         """The same answer whether or not anybody has the address."""
-        await self._mails.sign_in(tenant_of(request, self._registry), self._asked(body))
+        await self._mails.sign_in(tenant_of(request, self._registry), self._asked(request, body))
         return JSONResponse(_ASKED)
 
     async def verify_magic_link(self, body: TokenBody, request: Request) -> JSONResponse:
@@ -116,7 +116,7 @@ class NativeMailed:
 
     async def reset(self, body: MailBody, request: Request) -> JSONResponse:
         """The same answer whether or not anybody has the address."""
-        await self._mails.recover(tenant_of(request, self._registry), self._asked(body))
+        await self._mails.recover(tenant_of(request, self._registry), self._asked(request, body))
         return JSONResponse(_ASKED)
 
     async def check_reset(self, body: TokenBody, request: Request) -> JSONResponse:
@@ -138,7 +138,7 @@ class NativeMailed:
 
     async def resend_verification(self, body: MailBody, request: Request) -> JSONResponse:
         """The same answer whether or not a confirmation waits."""
-        await self._mails.resend(tenant_of(request, self._registry), self._asked(body), "signup")
+        await self._mails.resend(tenant_of(request, self._registry), self._asked(request, body), "signup")
         return JSONResponse({"message": "If the address waits for its confirmation, a mail is on its way."})
 
     async def otp(self, body: MailBody, request: Request) -> JSONResponse:
@@ -148,7 +148,7 @@ class NativeMailed:
     async def resend_otp(self, body: MailBody, request: Request) -> JSONResponse:
         """Once more; ``type`` says what."""
         if body.type in ("signup", "email_change"):
-            await self._mails.resend(tenant_of(request, self._registry), self._asked(body), body.type)
+            await self._mails.resend(tenant_of(request, self._registry), self._asked(request, body), body.type)
             return JSONResponse(_ASKED)
         return await self.magic_link(body, request)
 
@@ -178,15 +178,16 @@ class NativeMailed:
         assert not isinstance(found, AppCode)  # noqa: S101 - only asked for by the page
         return JSONResponse(entered(found), headers=_NO_STORE)
 
-    def _asked(self, body: MailBody) -> MailRequest:
+    def _asked(self, request: Request, body: MailBody) -> MailRequest:
         """Raises AuthError ``bad_redirect``, ``missing_field``, ``phone_provider_disabled``."""
         _refuse_phone(body.phone)
         if not body.email:
             raise AuthError("email is required.", code="missing_field")
         wanted = body.redirect_to or body.options.redirect_to
-        target = self._redirects.checked(wanted) if wanted else None
+        tenant = tenant_of(request, self._registry)
+        target = self._redirects.checked(tenant, wanted) if wanted else None
         return MailRequest(
-            body.email, target or self._redirects.default or None, may_create=body.options.should_create_user,
+            body.email, target or self._redirects.default(tenant) or None, may_create=body.options.should_create_user,
             user_metadata=body.options.data, is_app_link=target is not None,
         )  # fmt: skip
 

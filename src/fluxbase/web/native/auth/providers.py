@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.auth.providers.flows import Wanted
 from fluxbase.auth.providers.identities import PresentedToken
+from fluxbase.auth.providers.registry import providers_of
 from fluxbase.kernel.access import CONTROL_PLANE, PROVIDER, SIGN_IN, Access
 from fluxbase.kernel.errors import AuthError
 from fluxbase.web.caller import caller_of, tenant_of
@@ -87,9 +88,11 @@ class NativeProviders:
         ):
             control.add(method, path, endpoint, access=access, limit=limit, name=name, permission=permission)
 
-    async def providers(self) -> JSONResponse:
+    async def providers(self, request: Request) -> JSONResponse:
         """What is offered."""
-        return JSONResponse({"providers": [self._public(provider) for provider in self._surface.providers.all()]})
+        return JSONResponse(
+            {"providers": [self._public(provider) for provider in providers_of(tenant_of(request, self._surface.registry)).all()]}
+        )
 
     def _public(self, provider: Provider) -> dict[str, Any]:
         name, shown = provider.name, provider.spec.display_name
@@ -110,7 +113,7 @@ class NativeProviders:
 
     async def callback(self, provider: Name, request: Request, code: Text = "", code_verifier: Text = "") -> JSONResponse:
         """The session for the code of the app's page."""
-        self._surface.providers.get(provider)
+        providers_of(tenant_of(request, self._surface.registry)).get(provider)
         device = device_of(context_of(request.scope))
         got = await self._surface.flows.redeem(
             tenant_of(request, self._surface.registry), code, code_verifier or None, device, caller_of(request)
@@ -149,10 +152,11 @@ class NativeProviders:
         }  # fmt: skip
         return JSONResponse({**answer, **({"redirect_url": done.url} if done.url else {})}, headers=_NO_STORE)
 
-    async def logged_out(self, provider: Name, redirect_url: Text = "", redirect_to: Text = "") -> Response:
+    async def logged_out(self, provider: Name, request: Request, redirect_url: Text = "", redirect_to: Text = "") -> Response:
         """Back from the provider's own logout, on to the application: to a configured URL or the site, nowhere else (threat B18)."""
-        self._surface.providers.get(provider)
-        return RedirectResponse(self._surface.redirects.checked(redirect_url or redirect_to), 303, _NO_STORE)
+        tenant = tenant_of(request, self._surface.registry)
+        providers_of(tenant).get(provider)
+        return RedirectResponse(self._surface.redirects.checked(tenant, redirect_url or redirect_to), 303, _NO_STORE)
 
     async def sign_in(self, body: IdTokenBody, request: Request) -> JSONResponse:
         """A session for an ID token of the provider's own SDK."""

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from fluxbase import __version__
 from fluxbase.auth.accounts import AccountChange, NewAccount
+from fluxbase.auth.providers.registry import providers_of
 from fluxbase.auth.users import IssuedSession, SecondFactorRequired, User
 from fluxbase.kernel.access import CONTROL_PLANE, PROBE, SIGN_IN, SIGN_UP, Access
 from fluxbase.kernel.errors import AuthError
@@ -149,10 +150,15 @@ class GoTrueAccounts:
         await self._accounts.sign_out(tenant_of(request, self._registry), caller_of(request), scope)
         return Response(status_code=204)
 
-    async def settings(self) -> JSONResponse:
+    async def settings(self, request: Request) -> JSONResponse:
         """What clients may know before they sign in."""
-        settings = self._accounts.settings
-        external = {"anonymous_users": settings.anonymous_enabled, "email": settings.password_enabled, "phone": False, **self.external}
+        tenant = tenant_of(request, self._registry)
+        settings, has_passkeys = tenant.settings.auth, tenant.settings.passkeys.enabled
+        offered = {provider.name: True for provider in providers_of(tenant).all()}
+        external = {
+            "anonymous_users": settings.anonymous_enabled, "email": settings.password_enabled, "phone": False, "passkeys": has_passkeys,
+            **offered, **self.external,
+        }  # fmt: skip
         return JSONResponse(
             {
                 "external": external,
@@ -161,7 +167,7 @@ class GoTrueAccounts:
                 "phone_autoconfirm": False,
                 "sms_provider": "",
                 "saml_enabled": bool(self.external.get("saml")),
-                "passkeys_enabled": bool(self.external.get("passkeys")),
+                "passkeys_enabled": has_passkeys,
             }
         )
 

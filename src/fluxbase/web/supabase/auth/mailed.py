@@ -80,7 +80,7 @@ class GoTrueMailed:
 
     def __init__(
         self, mails: AccountMails, verification: Verification, accounts: Accounts, passwords: Passwords, redirects: RedirectRule,
-        registry: TenantRegistry, app_name: str,
+        registry: TenantRegistry,
     ) -> None:  # fmt: skip
         self._mails = mails
         self._verification = verification
@@ -88,7 +88,6 @@ class GoTrueMailed:
         self._passwords = passwords
         self._redirects = redirects
         self._registry = registry
-        self._app_name = app_name
 
     def register(self, control: ControlPlane, gotrue: GoTrueAccounts) -> None:
         """The surface on one screen."""
@@ -123,7 +122,7 @@ class GoTrueMailed:
 
     async def otp(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """``{}``, whether or not anybody has the address."""
-        await self._mails.sign_in(tenant_of(request, self._registry), self._asked(body, redirect_to))
+        await self._mails.sign_in(tenant_of(request, self._registry), self._asked(request, body, redirect_to))
         return JSONResponse({})
 
     async def magic_link(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
@@ -132,14 +131,14 @@ class GoTrueMailed:
 
     async def recover(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """``{}``, whether or not anybody has the address."""
-        await self._mails.recover(tenant_of(request, self._registry), self._asked(body, redirect_to))
+        await self._mails.recover(tenant_of(request, self._registry), self._asked(request, body, redirect_to))
         return JSONResponse({})
 
     async def resend(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """``{}``, whether or not a confirmation waits."""
         if body.type not in ("signup", "email_change"):
             raise AuthError("Missing one of these types: signup, email_change, sms, phone_change", code="validation_failed")
-        await self._mails.resend(tenant_of(request, self._registry), self._asked(body, redirect_to), body.type)
+        await self._mails.resend(tenant_of(request, self._registry), self._asked(request, body, redirect_to), body.type)
         return JSONResponse({})
 
     async def reauthenticate(self, request: Request) -> JSONResponse:
@@ -149,25 +148,27 @@ class GoTrueMailed:
         await self._mails.reauthenticate(tenant, user)
         return JSONResponse({})
 
-    def _asked(self, body: MailBody, redirect_to: str) -> MailRequest:
+    def _asked(self, request: Request, body: MailBody, redirect_to: str) -> MailRequest:
         if body.phone:
             raise AuthError("Phone logins are disabled", code="phone_provider_disabled")
         if not body.email:
             raise AuthError("One of email or phone must be set", code="validation_failed")
-        return MailRequest(body.email, self._target(redirect_to) or None, checked_challenge(body), body.create_user, body.data)
+        target = self._target(tenant_of(request, self._registry), redirect_to) or None
+        return MailRequest(body.email, target, checked_challenge(body), body.create_user, body.data)
 
-    def _target(self, redirect_to: str) -> str:
+    def _target(self, tenant: Tenant, redirect_to: str) -> str:
         """A configured URL: the one asked for, else the site. GoTrue says nothing of one that is not allowed."""
-        return redirect_to if redirect_to and self._redirects.allows(redirect_to) else self._redirects.default
+        return redirect_to if redirect_to and self._redirects.allows(tenant, redirect_to) else self._redirects.default(tenant)
 
     # -- redeeming it -----------------------------------------------------------------------------------------------------
 
     async def page(
-        self, token: Annotated[str, Query()] = "", kind: Annotated[str, Query(alias="type")] = "",
+        self, request: Request, token: Annotated[str, Query()] = "", kind: Annotated[str, Query(alias="type")] = "",
         redirect_to: Annotated[str, Query()] = "",
     ) -> Response:  # fmt: skip
         """The button of a mailed link. Uses nothing up."""
-        return verify_page(self._app_name, token, kind if kind in PURPOSES else "", self._target(redirect_to))
+        tenant = await self._tenant_of_link(request, token)
+        return verify_page(tenant.settings.mail.app_name, token, kind if kind in PURPOSES else "", self._target(tenant, redirect_to))
 
     async def verify(self, request: Request) -> Response:
         """JSON: 200 with the session. A form (the page's button): 303 to the application."""
@@ -194,12 +195,11 @@ class GoTrueMailed:
             raise Forbidden("The button of a mailed link is pressed on its own page.", code="cross_site_form")
         form = await request.form()
         token, kind, asked = (str(form.get(name) or "") for name in ("token", "type", "redirect_to"))
-        target = self._target(asked)
+        tenant = await self._tenant_of_link(request, token)
+        target, app_name = self._target(tenant, asked), tenant.settings.mail.app_name
         try:
-            found, stored = await self._verification.verify(
-                await self._tenant_of_link(request, token), Proof(kind, token=token), device_of(context), may_give_code=True
-            )
-            target = stored if stored and self._redirects.allows(stored) else target
+            found, stored = await self._verification.verify(tenant, Proof(kind, token=token), device_of(context), may_give_code=True)
+            target = stored if stored and self._redirects.allows(tenant, stored) else target
             if isinstance(found, SecondFactorRequired):
                 raise AuthError("A second factor is required", code="mfa_verification_required")
         except FluxbaseError as error:
@@ -207,14 +207,14 @@ class GoTrueMailed:
                 raise
             context.error_code = error.code
             if not target:
-                return note_page(self._app_name, "This link is not valid any more. Ask for a new one.", status=403)
+                return note_page(app_name, "This link is not valid any more. Ask for a new one.", status=403)
             failed = {"error": "access_denied", "error_code": error.code, "error_description": error.message, "sb": ""}
             return _redirect(_with_fragment(target, failed))
         if not target:
             words = (
                 "Confirmed. Now follow the link in the mail to your other address." if isinstance(found, HalfConfirmed) else "Confirmed."
             )
-            return note_page(self._app_name, f"{words} You can go back to the application.", status=200)
+            return note_page(app_name, f"{words} You can go back to the application.", status=200)
         if isinstance(found, AppCode):
             return _redirect(with_parameters(target, {"code": found.code}))
         if isinstance(found, HalfConfirmed):
@@ -238,23 +238,22 @@ class GoTrueMailed:
 
     async def invite(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """The invited user."""
-        user = await self._mails.invite(tenant_of(request, self._registry), self._asked(body, redirect_to), by=caller_of(request))
+        user = await self._mails.invite(tenant_of(request, self._registry), self._asked(request, body, redirect_to), by=caller_of(request))
         return JSONResponse(user_body(user))
 
     async def generate_link(self, body: LinkBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """The user with link, code and token that no mail carries."""
         if body.type not in LINK_TYPES:
             raise AuthError("Invalid email action link type requested", code="validation_failed")
-        password_hash = None
+        password_hash, tenant = None, tenant_of(request, self._registry)
         if body.type == "signup":
             if not body.password:
                 raise AuthError("Signup requires a valid password", code="validation_failed")
-            await self._accounts.require_strength(body.password, body.email)
+            await self._accounts.require_strength(tenant, body.password, body.email)
             password_hash = await self._passwords.hash(body.password)
-        asked = MailRequest(body.email, self._target(redirect_to or body.redirect_to) or None, user_metadata=body.data)
+        asked = MailRequest(body.email, self._target(tenant, redirect_to or body.redirect_to) or None, user_metadata=body.data)
         link = await self._mails.generate_link(
-            tenant_of(request, self._registry), body.type, asked, password_hash=password_hash, new_email=body.new_email or None,
-            by=caller_of(request),
+            tenant, body.type, asked, password_hash=password_hash, new_email=body.new_email or None, by=caller_of(request),
         )  # fmt: skip
         answer = {
             **user_body(link.user), "action_link": link.made.url, "email_otp": link.made.code, "hashed_token": link.made.token,

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from fluxbase.auth.providers.flows import Departure, Wanted
 from fluxbase.auth.providers.identities import PresentedToken
+from fluxbase.auth.providers.registry import providers_of
 from fluxbase.kernel.access import CONTROL_PLANE, PROVIDER, Access
 from fluxbase.kernel.errors import AuthError
 from fluxbase.web.caller import caller_of, tenant_of
@@ -50,7 +51,6 @@ class GoTrueProviders:
         ):
             control.add(method, f"/auth/v1/{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
         gotrue.grants |= {"pkce": self._pkce, "id_token": self._id_token}
-        gotrue.external |= {provider.name: True for provider in self._surface.providers.all()}
 
     async def authorize(
         self, request: Request, provider: Text = "", redirect_to: Text = "", scopes: Text = "", code_challenge: Text = "",
@@ -63,7 +63,7 @@ class GoTrueProviders:
             wanted = Wanted(provider, redirect_to or None, tuple(scopes.split()), code_challenge or None, code_challenge_method or None)
             if wanted.code_challenge is None:
                 raise AuthError("Sign-in with a provider needs PKCE: create the client with flowType 'pkce'.", code="validation_failed")
-            posts = self._surface.providers.get(provider).spec.posts_answer
+            posts = providers_of(tenant_of(request, self._surface.registry)).get(provider).spec.posts_answer
             held = self._surface.cookie.held(request, posts_answer=posts)
             departure = await self._surface.flows.authorize(tenant_of(request, self._surface.registry), wanted, held)
         return self._leave(departure)
