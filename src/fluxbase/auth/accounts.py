@@ -196,7 +196,10 @@ class Accounts:
         if email is not None and email == user.email:
             email = None
         is_first_password = user.is_anonymous and not user.has_password
-        has_proof = await self._has_proof(user, change)
+        has_proof = await self._has_proof(tenant, user, change)
+        is_sensitive = (change.password is not None or email is not None) and not is_first_password and not has_proof
+        if is_sensitive:
+            await self._prove(tenant, user, session, change.nonce)
         if change.password is not None:
             await self.require_strength(tenant, change.password, email or user.email)
             if user.has_password and await self._passwords.verify(user.password_hash, change.password):
@@ -206,8 +209,6 @@ class Accounts:
             locked = await user_store.select_user(tx, tenant.id, user.id, is_locking=True)
             if locked is None or locked.epoch != user.epoch:
                 raise AuthError("The account changed meanwhile. Try again.", code="conflict")
-            if (change.password is not None or email is not None) and not is_first_password and not has_proof:
-                await self.require_fresh(tx, tenant, user, session, change.nonce)
             if email is not None:
                 changes |= await self._new_email(tx, tenant, user, email, change)
             if changes and not await user_store.update_user(tx, tenant.id, user.id, changes):
@@ -216,12 +217,22 @@ class Accounts:
             updated = await user_store.select_user(tx, tenant.id, user.id)
         return updated or user
 
-    async def _has_proof(self, user: User, change: AccountChange) -> bool:
+    async def _has_proof(self, tenant: Tenant, user: User, change: AccountChange) -> bool:
         if change.current_password is None:
             return False
-        if not await self._passwords.verify(user.password_hash, change.current_password):
-            raise AuthError("Current password is wrong.", code="current_password_invalid")
+        await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(user.email or user.id))
+        await self.require_password(tenant, user, change.current_password)
         return True
+
+    async def _prove(self, tenant: Tenant, user: User, session: Session | None, nonce: str | None) -> None:
+        """Step-up before anything is compared with the account, in a transaction of its own: a wrong nonce stays counted (B26)."""
+        async with self._transactions(tenant, reason="prove a change of the account") as tx:
+            is_nonce = nonce is not None and self.check_nonce is not None
+            is_right = is_nonce and await self.check_nonce(tx, tenant, user, nonce or "")  # type: ignore[misc] # looked at just before
+            if not is_nonce:
+                await self.require_fresh(tx, tenant, user, session)
+        if is_nonce and not is_right:
+            raise AuthError("Nonce has expired or is invalid", code="reauthentication_not_valid")
 
     async def require_password(self, tenant: Tenant, user: User, password: str) -> None:
         """The account's own password, counted like one at sign-in. Raises AuthError ``invalid_credentials`` or ``account_locked``."""

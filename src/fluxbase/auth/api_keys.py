@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,7 +23,7 @@ from fluxbase.auth.roles import actor_of
 from fluxbase.crypto.opaque import LIVE, PUBLISHABLE, SECRET, TEST, format_opaque, parse_opaque, tenant_locator
 from fluxbase.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound, Revoked, Unauthenticated
 from fluxbase.kernel.ids import ANON, RoleName, UserId
-from fluxbase.kernel.permissions import ALL_SCOPES, administers
+from fluxbase.kernel.permissions import ALL_SCOPES, ISSUED, administers
 from fluxbase.kernel.principal import CredentialKind, Principal
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class ApiKeys:
             prefix, role = (TEST if new.is_test else LIVE), "authenticated" if owner else "anon"
         else:
             owner, prefix, role = None, *_OF_TYPE[new.key_type]
-        _refuse_wider(principal, new.scopes)
+        _refuse_wider(principal, row | {"user_id": owner})
         text = format_opaque(prefix, tenant_locator(tenant.id), secrets.token_bytes(32))
         parsed = parse_opaque(text)
         if parsed is None:
@@ -160,8 +161,8 @@ class ApiKeys:
                 scopes=tuple(change.get("scopes", row["scopes"])),
                 networks=tuple(change.get("networks", row["networks"])),
             )
-            _refuse_wider(principal, wanted.scopes)
             checked = self._checked(wanted) | {"is_enabled": change.get("is_enabled", row["is_enabled"])}
+            _refuse_wider(principal, checked | {"user_id": row["user_id"]})
             moves = any(checked[name] != row[name] for name in RIGHTS)
             changed = await store.update_key(tx, principal.tenant, key, checked, moves_version=moves)
             await self._note(tx, principal, "updated", key, {"members": sorted(change)})
@@ -266,10 +267,36 @@ def _prefix(row: Row) -> str | None:
     return PUBLISHABLE if row["role"] == ANON else SECRET
 
 
-def _refuse_wider(principal: Principal, scopes: Iterable[str]) -> None:
-    """A key makes no key that may do more."""
-    if principal.scopes is not None and ALL_SCOPES not in principal.scopes and not principal.scopes.issuperset(scopes):
-        raise Forbidden("A key can give only scopes it has itself.", code="more_than_own")
+def _refuse_wider(principal: Principal, wanted: Row) -> None:
+    """A key makes no key that may do more: scopes, tables, networks and end, nor one of another user when it is limited itself."""
+    if principal.credential not in ISSUED:
+        return
+    scopes, tables = principal.scopes, wanted["tables"]
+    if scopes is not None and ALL_SCOPES not in scopes:
+        if not scopes.issuperset(wanted["scopes"]):
+            raise Forbidden("A key can give only scopes it has itself.", code="more_than_own")
+        if wanted["user_id"] not in (None, principal.user_id):
+            raise Forbidden("A key with scopes makes no key of a user.", code="more_than_own")
+    if principal.tables is not None and (tables is None or not principal.tables.issuperset(_pairs(tables))):
+        raise Forbidden("A key can give only tables and verbs it has itself.", code="more_than_own")
+    if principal.networks and not (wanted["networks"] and all(_is_within(each, principal.networks) for each in wanted["networks"])):
+        raise Forbidden("A key can give only networks within its own.", code="more_than_own")
+    if principal.expires_at is not None and not _ends_by(wanted["expires_at"], principal.expires_at):
+        raise Forbidden("A key makes no key that outlives it.", code="more_than_own", hint="expires_at: not after its own.")
+
+
+def _pairs(tables: dict[str, list[str]]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, verb) for name, verbs in tables.items() for verb in verbs)
+
+
+def _is_within(network: str, allowed: Iterable[str]) -> bool:
+    inner = ipaddress.ip_network(network)
+    outer = [ipaddress.ip_network(text) for text in allowed]
+    return any(inner.subnet_of(each) for each in outer if inner.version == each.version)  # type: ignore[arg-type] # same version
+
+
+def _ends_by(text: str | None, end: float) -> bool:
+    return text is not None and datetime.fromisoformat(text).timestamp() <= end
 
 
 def _tables(given: dict[str, list[str]], schema: str) -> dict[str, list[str]]:
@@ -304,7 +331,7 @@ def _principal(tenant: TenantId, row: Row, issuer: str) -> Principal:
         credential_id=row["id"],
         expires_at=row["ends_at"],
         scopes=frozenset(row["scopes"]),
-        tables=None if tables is None else frozenset((name, verb) for name, verbs in tables.items() for verb in verbs),
+        tables=None if tables is None else _pairs(tables),
         networks=tuple(row["networks"]),
         rate_per_minute=row["rate_limit_per_minute"],
     )

@@ -35,7 +35,7 @@ class KeyBody(BaseModel):
     tables: Tables | None = None
     networks: Networks = []
     rate_limit_per_minute: int = Field(default=100, ge=0, le=1_000_000)
-    rate_limit_per_hour: int | None = Field(default=None, ge=1)
+    rate_limit_per_hour: int | None = Field(default=None, ge=1, le=2_147_483_647)
     expires_at: AwareDatetime | None = None
 
     def wanted(self, **more: Any) -> NewKey:
@@ -70,7 +70,7 @@ class KeyChange(BaseModel):
     tables: Tables | None = None
     networks: Networks | None = None
     rate_limit_per_minute: int | None = Field(default=None, ge=1, le=1_000_000)
-    rate_limit_per_hour: int | None = Field(default=None, ge=1)
+    rate_limit_per_hour: int | None = Field(default=None, ge=1, le=2_147_483_647)
     expires_at: AwareDatetime | None = None
 
     def named(self) -> dict[str, Any]:
