@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -45,8 +46,9 @@ def resident_megabytes(server: Server) -> tuple[float, int]:
     """Proportional set size of our processes, and their number."""
     total, pids = 0, processes(server.process.pid)
     for pid in pids:
-        found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-        total += int(found.group(1)) if found else 0
+        with contextlib.suppress(OSError):  # it ended while we looked
+            found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+            total += int(found.group(1)) if found else 0
     return total / 1024, len(pids)
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import Snapshot
     from fluxbase.db.executor import Executor
-    from fluxbase.db.pool import Pools
+    from fluxbase.db.pools import Pools
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.kernel.secret import Secret
@@ -119,6 +119,7 @@ class Program(Worker):
         super().__init__(config)
         self.master = MasterKey.load_or_create(config.data_dir / "master.key", config.master_key)
         self.target = target_of(config, self.master)
+        self._system_login = cache(partial(self.target.login_conninfo, SYSTEM_LOGIN))
         self.sessions = SystemSessions(self.system_conninfo)
         self._catalogues = SystemSessions(self.system_conninfo)
         """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
@@ -126,7 +127,9 @@ class Program(Worker):
         self.kept_out = blocklist(self)
         self.ledger = ledger(self)
         self.refusals = Refusals(self.sessions, lambda number: self.metrics.note("audit_dropped", number))
-        self.account_sessions = SystemSessions(self.system_conninfo, size=config.database.pool_size)
+        self.account_sessions = SystemSessions(
+            self.system_conninfo, size=config.database.pool_size, on_epochs=self._on_epochs, renew=self._renewed
+        )
         self.rules = TokenRules.from_config(config, public_url(config))
         self.keys = KeyService(self.sessions, self.master, self.rules, record)
         self.rings = KeyRings(lambda tenant_id: self.keys.load(self.registry.get(tenant_id)))
@@ -142,9 +145,9 @@ class Program(Worker):
     def system_conninfo(self, tenant: Any) -> str:
         """Of ``fluxbase_system`` in a tenant's database; ``MAIN`` is the one that holds the register."""
         if tenant is MAIN:
-            return self.target.login_conninfo(SYSTEM_LOGIN)
+            return self._system_login(None)
         known = tenant if isinstance(tenant, Tenant) else self.registry.get(tenant)
-        return self.target.login_conninfo(SYSTEM_LOGIN, known.database)
+        return self._system_login(known.database)
 
     def _tenant(self, tenant_id: TenantId) -> Tenant:
         return self.registry.get(tenant_id)
@@ -250,13 +253,14 @@ class Program(Worker):
         from fluxbase.data.service import DataService
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.executor import Executor
-        from fluxbase.db.pool import Pools
+        from fluxbase.db.pools import Pools
         from fluxbase.db.settings import SignedSettings
 
         database = self.config.database
         self.pools = Pools(
             lambda name, role: self.target.login_conninfo(login_name(name, role), name),
             size=database.pool_size,
+            total=database.pool_total,
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,
@@ -367,7 +371,7 @@ class Program(Worker):
             self.limits,
             self.kept_out,
             AccessSink(self),
-            standing=self._standing,
+            standing=self.standing,
             granted=self.grants.apply,
             used=self.api_keys.used,
             platform=self.platform,
@@ -376,7 +380,7 @@ class Program(Worker):
         )
         return build(parts, without)
 
-    async def _standing(self, principal: Principal, deadline: float) -> Principal:
+    async def standing(self, principal: Principal, deadline: float) -> Principal:
         """Ask ``fluxbase.admit`` as the caller: a route of the control plane runs nothing as him."""
         from fluxbase.db.executor import Mode, RequestSettings
 

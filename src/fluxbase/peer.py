@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fluxbase.db.executor import Executor
     from fluxbase.db.peer_database import Login
     from fluxbase.db.peer_settings import RoleSettings
-    from fluxbase.db.pool import Pools
+    from fluxbase.db.pools import Pools
     from fluxbase.tenancy.registry import Key
     from fluxbase.web.context import App
 
@@ -131,12 +131,13 @@ class PeerProgram(Worker):
         """Pools of the one login, executor and data service."""
         from fluxbase.data.snapshot import SnapshotStore
         from fluxbase.db.connection import peer_cleaning
-        from fluxbase.db.pool import Pools
+        from fluxbase.db.pools import Pools
 
         database = self.config.database
         self.pools = Pools(
             lambda _, __: self._conninfo,
             size=database.pool_size,
+            total=database.pool_total,
             wait_seconds=database.pool_wait_seconds,
             connect_timeout_seconds=database.connect_timeout_seconds,
             statement_cache_size=database.statement_cache_size,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fluxbase.data.service import DataService
     from fluxbase.data.snapshot import SnapshotStore
     from fluxbase.db.executor import Executor
-    from fluxbase.db.pool import Pools
+    from fluxbase.db.pools import Pools
     from fluxbase.db.session import SystemSessions
     from fluxbase.limits.limiter import RateLimiter
     from fluxbase.observe.log import LineWriter

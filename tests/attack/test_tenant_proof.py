@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import Server, start_server
-from tests.support.tenant import cluster_sql, command, make_tenant
+from tests.support.tenant import command, make_tenant
 
 ISOLATIONS = ("database", "schema", "row") if os.environ.get("TESTS_LONG") == "1" else ("database",)
 """One proof takes minutes: the other strengths are proven by ``make test-all``."""
@@ -38,15 +38,7 @@ def test_two_tenants_are_apart(own_server: Server, isolation: str) -> None:
     assert (done.returncode, report["holds"]) == (0, True)
     assert report["sections"]["routes"]["attacks"] > 10_000
     assert report["sections"]["interleaved"]["showed_their_own"] > 500
-    rows = json.loads(command(own_server, "list", "--deleted").stdout)
-    assert [row for row in rows if row["slug"].startswith("proof-")] == []
-    assert own_server.root_sql("select count(*) from platform.invitations") == [(0,)]
-    for row in rows:
-        if row["slug"].endswith(f"-{isolation}"):
-            left = (
-                "select (select count(*) from auth.users), (select count(*) from auth.organisations), (select count(*) from auth.api_keys)"
-            )
-            assert cluster_sql(own_server, row["db_name"], left) == [(0, 0, 0)]
+    assert [row for row in json.loads(command(own_server, "list", "--deleted").stdout) if row["slug"].startswith("proof-")] == []
 
 
 def test_a_report_that_was_touched_is_noticed(own_server: Server) -> None:

@@ -18,7 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.db.executor import Executor, Mode, RequestSettings
-from fluxbase.db.pool import Pools
+from fluxbase.db.pools import Pools
 from fluxbase.db.provision import login_name, provision
 from fluxbase.db.settings import SignedSettings
 from fluxbase.kernel.ids import RoleName, TenantId

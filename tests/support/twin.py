@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from fluxbase import app as application
-from fluxbase.auth import session_store, user_store
+from fluxbase.auth import authority, session_store, user_store
 from fluxbase.auth.accounts import Accounts
 from fluxbase.auth.factors import attempts, step_up
 from fluxbase.auth.factors import store as factor_store
@@ -33,7 +33,7 @@ from fluxbase.auth.saml import assertion
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import key_tables, service, snapshot
-from fluxbase.db import connection, errors, executor, pool, sql
+from fluxbase.db import connection, errors, executor, pool, pools, shares, sql
 from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.kernel.errors import Internal
@@ -216,11 +216,15 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "hooks:every-way": (NewAccounts, "make", _asks_nobody),
     "oauth:redirect": (RedirectRule, "allows", _answers(True)),
     "oauth:last-way-in": (identities, "has_another_way_in", _answers(True)),
+    "pools:shares": (shares.Shares, "may_take", lambda _: lambda held, _tenant, **_options: held._left > 0),
     "pool:login-renewal": (pool.Pool, "_renew_login", _renews_nothing),
     "auth:refresh-reuse": (session_store, "select_used", _forgives_reuse),
     "auth:lock": (user_store, "count_failure", lambda _: _checks_nothing),
     "auth:equal-cost": (Passwords, "verify", _hashes_for_known_only),
     "auth:step-up": (Accounts, "require_fresh", lambda _: _checks_nothing),
+    "users:above-own": (authority, "refuse_above", _answers_later(None)),
+    "users:administrators-only": (authority, "require_administrator", _answers(None)),
+    "auth:standing": (principals, "standing_keys", _answers(())),
     "control-plane:standing": (authorise, "check_standing", lambda _: _checks_nothing),
     **account_twins.LIFTED,
     **gate_twins.LIFTED,
@@ -253,7 +257,7 @@ def _lift_cleaning() -> None:
         removed = REMOVED.get()
         return tuple((text if cleaning_name(text) not in removed else _IDLE, params) for text, params in original(role))
 
-    pool.Pools.__init__.__kwdefaults__["cleaning"] = either
+    pools.Pools.__init__.__kwdefaults__["cleaning"] = either
 
 
 _IDLE = "select null, false"

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import user_store
 from fluxbase.auth.accounts import checked_email
+from fluxbase.auth.authority import require_administrator
 from fluxbase.auth.one_time import LINK_TYPES, Asked, Made, OneTimeTokens
+from fluxbase.auth.roles import actor_of
 from fluxbase.auth.users import normalised_email
 from fluxbase.kernel.access import RECOVERY_ACCOUNT
 from fluxbase.kernel.errors import AuthError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, RateLimits, SystemSessions, SystemTx
     from fluxbase.auth.users import User
     from fluxbase.config.auth import Auth
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 
@@ -134,17 +137,22 @@ class AccountMails:
 
     # -- administrators ---------------------------------------------------------------------------------------------------
 
-    async def invite(self, tenant: Tenant, request: MailRequest, *, actor: str) -> User:
+    async def invite(self, tenant: Tenant, request: MailRequest, *, by: Principal) -> User:
         """Make an account and mail its invitation. Raises AuthError ``email_exists``."""
         async with self._transactions(tenant, reason="invite a user") as tx:
-            user = await self._make_invited(tx, tenant, request, actor)
+            user = await self._make_invited(tx, tenant, request, actor_of(by))
             await self._tokens.send(tx, tenant, self._asked("invite", user.email or "", user, request, {}))
         return user
 
     async def generate_link(
-        self, tenant: Tenant, kind: str, request: MailRequest, *, password_hash: str | None, new_email: str | None, actor: str
+        self, tenant: Tenant, kind: str, request: MailRequest, *, password_hash: str | None, new_email: str | None, by: Principal
     ) -> MadeLink:
-        """A link and code that no mail carries. Raises AuthError: ``email_exists``, ``user_not_found``, ``validation_failed``."""
+        """A link and code that no mail carries: whoever has it is the user, so only for who administers the whole tenant.
+
+        Raises AuthError: ``email_exists``, ``user_not_found``, ``validation_failed``; Forbidden ``more_than_own``.
+        """
+        require_administrator(by, "makes links to sign in with")
+        actor = actor_of(by)
         email = checked_email(request.email)
         async with self._transactions(tenant, reason="make a link") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)

@@ -1,12 +1,15 @@
 """Accounts: made, signed in to with a password, changed. What an administrator does with them is in ``user_admin.py``.
 
 Wrong password, unknown address, and an account without a password are one answer at one cost (threat B21): one hash, the
-same queries. That an account is locked or banned is told only with the right password.
+same queries, and what is left of a difference (a row that is found and counted, or none) is hidden in when the answer leaves.
+That an account is locked or banned is told only with the right password.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from fluxbase.tenancy.registry import Tenant
 
 _EMAIL = re.compile(r"[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,64}@[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,190}")
+GRID_SECONDS = 0.025
+"""Answers to wrong passwords leave this long after the question, or a multiple of it: a little more than one hash takes."""
 LONGEST_PASSWORD = 4096
 """Read at all, before it is judged: hashing is not for megabytes."""
 
@@ -126,15 +131,16 @@ class Accounts:
         return self.mails
 
     async def sign_in_with_password(
-        self, tenant: Tenant, email: str, password: str, device: Device
+        self, tenant: Tenant, email: str, password: str, device: Device, caller: Principal | None = None
     ) -> IssuedSession | SecondFactorRequired:
-        """A session, or the second step. Raises AuthError: ``invalid_credentials``, then, with the right password only,
-        ``account_locked``, ``user_banned``, ``email_not_confirmed``; RateLimited by address, whether it has an account or not."""
+        """A session, or the second step; ``caller`` is the key that asks. Raises Revoked for him, AuthError: ``invalid_credentials``,
+        then, with the right password only, ``account_locked``, ``user_banned``, ``email_not_confirmed``; RateLimited by address,
+        whether it has an account or not."""
         if not self.settings.password_enabled:
             raise AuthError("Email logins are disabled", code="email_provider_disabled")
-        address = email.strip()[:320].replace("\0", "")
+        address, began = email.strip()[:320].replace("\0", ""), time.monotonic()
         await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(address))
-        async with self._transactions(tenant, reason="sign in: find the account", is_single=True) as tx:
+        async with self._transactions(tenant, reason="sign in: find the account", is_single=True, caller=caller) as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, address)
         known = user.password_hash if user is not None else None
         is_right = await self._passwords.verify(known, password[:LONGEST_PASSWORD] if len(password) <= LONGEST_PASSWORD else "")
@@ -143,6 +149,7 @@ class Accounts:
                 await user_store.count_failure(
                     tx, tenant.id, address, lock_after=self.settings.lock_after_failures, lock_seconds=self.settings.lock_seconds
                 )
+            await asyncio.sleep((began - time.monotonic()) % GRID_SECONDS)
             raise AuthError("Invalid login credentials", code="invalid_credentials")
         if user.is_locked:
             raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")
@@ -154,9 +161,11 @@ class Accounts:
                 await user_store.replace_hash(tx, tenant.id, user.id, known, renewed)
             return await self._gate.admit(tx, tenant, user, method="password", device=device)
 
-    async def current(self, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:
-        """The user of a verified token. Raises AuthError ``session_not_found`` or ``user_not_found``."""
-        async with self._transactions(tenant, reason="read the caller's account", is_single=True) as tx:
+    async def current(self, tenant: Tenant, principal: Principal, deadline: float | None = None) -> tuple[User, Session | None]:
+        """The user of a verified token that still holds. Raises Revoked, AuthError ``session_not_found`` or ``user_not_found``."""
+        async with self._transactions(
+            tenant, reason="read the caller's account", is_single=True, caller=principal, deadline=deadline
+        ) as tx:
             return await self.read_current(tx, tenant, principal)
 
     async def read_current(self, tx: SystemTx, tenant: Tenant, principal: Principal) -> tuple[User, Session | None]:

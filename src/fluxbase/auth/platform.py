@@ -93,11 +93,12 @@ class Platform:
         if await self.has_admin():
             raise Forbidden("Set-up is over.", code="setup_completed")
         await self._accounts.require_strength(password, address)
+        account = await self._prepare(address, password, name, INSTANCE_ADMIN)
         async with self._main("use the set-up token") as tx:
             if await store.count_admins(tx, HOME) or not await store.use_setup_token(tx, _digest(token)):
                 raise Unauthenticated("This set-up token is not valid.", code="invalid_setup_token")
             await self._record(tx, action="platform.setup", actor="setup", resource="platform", details={})
-        await self._make(address, password, name, INSTANCE_ADMIN, "setup")
+            await self._users.make(tx, self.home, account, actor="setup")
         return await self.sign_in(address, password, device)
 
     async def sign_in(self, email: str, password: str, device: Device) -> IssuedSession | SecondFactorRequired:
@@ -145,9 +146,10 @@ class Platform:
         if role == INSTANCE_ADMIN and await store.count_admins(tx, HOME) < 2:
             raise Conflict("The instance would be left without an administrator.", code="last_administrator")
 
-    async def _make(self, email: str, password: str, name: str, role: str, actor: str) -> str:
-        change = UserChange(email=email, password=password, is_confirmed=True, user_metadata={"name": name}, role=role)
-        return (await self._users.create(self.home, change, actor=actor)).id
+    async def _prepare(self, email: str, password: str, name: str, role: str) -> dict[str, Any]:
+        return await self._users.prepare(
+            UserChange(email=email, password=password, is_confirmed=True, user_metadata={"name": name}, role=role)
+        )
 
     # -- at work ------------------------------------------------------------------------------------------------------------
 
@@ -244,21 +246,22 @@ class Platform:
         return row
 
     async def accept(self, token: str, password: str, name: str, device: Device) -> IssuedSession | SecondFactorRequired:
-        """Make the account; once. Raises NotFound, AuthError."""
+        """Make the account, once, and with it the invitation is used; refused, it is not. Raises NotFound, AuthError."""
         row = await self.invitation(token)
         await self._accounts.require_strength(password, row["email"])
+        account = await self._prepare(row["email"], password, name, row["role"])
         async with self._main("accept an invitation") as tx:
             row = await store.use_invitation(tx, _digest(token))
             if row is None:
                 raise NotFound("No such invitation.", code="unknown_invitation")
+            actor = f"invitation:{row['id']}"
             await self._record(
-                tx, action="platform.invitation.accepted", actor=f"invitation:{row['id']}", resource=f"platform.invitations/{row['id']}",
+                tx, action="platform.invitation.accepted", actor=actor, resource=f"platform.invitations/{row['id']}",
                 details={"role": row["role"]},
             )  # fmt: skip
-        user = await self._make(row["email"], password, name, row["role"], f"invitation:{row['id']}")
-        if row["tenant_id"] is not None:
-            async with self._main("assign an administrator") as tx:
-                await store.assign(tx, TenantId(row["tenant_id"]), user, f"invitation:{row['id']}")
+            user = await self._users.make(tx, self.home, account, actor=actor)
+            if row["tenant_id"] is not None:
+                await store.assign(tx, TenantId(row["tenant_id"]), user.id, actor)
         return await self.sign_in(row["email"], password, device)
 
     def _main(self, reason: str) -> Any:

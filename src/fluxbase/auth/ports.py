@@ -31,8 +31,10 @@ class SystemTx(Protocol):
 class SystemSessions(Protocol):
     """Opens such transactions; commits when the block ends well."""
 
-    def __call__(self, tenant: Tenant, *, reason: str, is_single: bool = False) -> AbstractAsyncContextManager[Any]:
-        """``async with sessions(tenant, reason="…") as tx``."""
+    def __call__(
+        self, tenant: Tenant, *, reason: str, is_single: bool = False, caller: Principal | None = None, deadline: float | None = None
+    ) -> AbstractAsyncContextManager[Any]:
+        """``async with sessions(tenant, reason="…") as tx``. ``caller``: nothing runs unless his credential still holds."""
         ...
 
 

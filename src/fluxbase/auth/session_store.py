@@ -27,27 +27,48 @@ _USER = f"""(to_jsonb(u) || jsonb_build_object('is_banned', u.banned_until > now
                              where i.tenant_id = u.tenant_id and i.user_id = u.id)))::text"""  # noqa: S608 - constant columns
 
 
+def _new_session(source: str) -> str:
+    """A session with its first refresh token, made of the parameters, once for each row of ``source``."""
+    return f"""s as (
+             insert into auth.sessions (tenant_id, user_id, aal, amr, factor_ids, user_agent, address, expires_at)
+             select $1::text::uuid, $2::text::uuid, $3::text, $4::text::jsonb, $5::text[]::uuid[], nullif($6::text, ''),
+                    nullif($7::text, '')::inet, now() + make_interval(secs => $8::text::integer){source}
+             returning *),
+           t as (
+             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
+             select decode($9::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
+           select {_SESSION} from s"""  # noqa: S608 - constant columns
+
+
 async def insert_session(
     tx: SystemTx, tenant: TenantId, user: UserId, *, aal: str, amr: Sequence[dict[str, Any]], factor_ids: Sequence[str],
     user_agent: str, address: str, lifetime_seconds: int, token_hash: bytes,
 ) -> Session:  # fmt: skip
     """A new session with its first refresh token."""
     rows = await tx.fetch(
-        """with s as (
-             insert into auth.sessions (tenant_id, user_id, aal, amr, factor_ids, user_agent, address, expires_at)
-             values ($1::text::uuid, $2::text::uuid, $3::text, $4::text::jsonb, $5::text[]::uuid[], nullif($6::text, ''),
-                     nullif($7::text, '')::inet, now() + make_interval(secs => $8::text::integer))
-             returning *),
-           t as (
-             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
-             select decode($9::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
-           select """  # noqa: S608 - constant columns
-        + _SESSION
-        + " from s",
+        "with " + _new_session(""),
         tenant, user, aal, orjson.dumps(list(amr)).decode(), list(factor_ids), user_agent[:500], address, str(lifetime_seconds),
         token_hash.hex(),
     )  # fmt: skip
     return session_of(orjson.loads(rows[0][0]))
+
+
+async def begin_session(
+    tx: SystemTx, tenant: TenantId, user: UserId, *, epoch: int, aal: str, amr: Sequence[dict[str, Any]], factor_ids: Sequence[str],
+    user_agent: str, address: str, lifetime_seconds: int, token_hash: bytes,
+) -> Session | None:  # fmt: skip
+    """The sign-in of a user nothing happened to since he was read (``epoch``), noted, and its session; None when something did."""
+    rows = await tx.fetch(
+        """with u as (
+             update auth.users u set last_sign_in_at = now(), failed_attempts = 0, locked_until = null
+              where u.tenant_id = $1::text::uuid and u.id = $2::text::uuid and u.epoch = $10::text::integer and u.deleted_at is null
+             returning u.id),
+           """  # noqa: S608 - constant columns
+        + _new_session(" from u"),
+        tenant, user, aal, orjson.dumps(list(amr)).decode(), list(factor_ids), user_agent[:500], address, str(lifetime_seconds),
+        token_hash.hex(), str(epoch),
+    )  # fmt: skip
+    return session_of(orjson.loads(rows[0][0])) if rows else None
 
 
 async def rotate(

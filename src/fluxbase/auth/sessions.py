@@ -15,7 +15,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store
-from fluxbase.auth.user_store import note_sign_in
 from fluxbase.auth.users import Device, IssuedSession, Session, User
 from fluxbase.crypto.opaque import REFRESH, format_opaque, parse_opaque
 from fluxbase.kernel import access
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.ports import AuditRecorder, ClaimsHook, FactorDebt, RateLimits, SystemSessions, SystemTx
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import SessionId, UserId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 
@@ -53,13 +53,13 @@ class Sessions:
         factor_ids: Sequence[str] = (), device: Device,
     ) -> IssuedSession:  # fmt: skip
         """A session for a user whom the gate let in. Raises AuthError when the account changed since ``user`` was read."""
-        if not await note_sign_in(tx, tenant.id, user.id, user.epoch):
-            raise AuthError("Invalid login credentials", code="invalid_credentials")
         refresh = format_opaque(REFRESH, tenant.locator, secrets.token_bytes(32))
-        session = await session_store.insert_session(
-            tx, tenant.id, user.id, aal=aal, amr=amr, factor_ids=factor_ids, user_agent=device.user_agent, address=device.address,
-            lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
+        session = await session_store.begin_session(
+            tx, tenant.id, user.id, epoch=user.epoch, aal=aal, amr=amr, factor_ids=factor_ids, user_agent=device.user_agent,
+            address=device.address, lifetime_seconds=self._settings.refresh_token_seconds, token_hash=_hash(refresh),
         )  # fmt: skip
+        if session is None:
+            raise AuthError("Invalid login credentials", code="invalid_credentials")
         return await self._issued(tenant, user, session, refresh)
 
     async def raise_level(
@@ -75,14 +75,15 @@ class Sessions:
         """For how long an access token may still be about."""
         return self._settings.access_token_seconds + self._settings.leeway_seconds
 
-    async def refresh(self, tenant: Tenant, raw_token: str, device: Device) -> IssuedSession:
-        """The next pair of tokens. Raises AuthError: ``refresh_token_not_found``, ``refresh_token_already_used``, ``session_expired``,
-        ``session_not_found``; RateLimited by session, and then the token is not used up."""
+    async def refresh(self, tenant: Tenant, raw_token: str, device: Device, caller: Principal | None = None) -> IssuedSession:
+        """The next pair of tokens; ``caller`` is the key that asks. Raises Revoked for him, AuthError: ``refresh_token_not_found``,
+        ``refresh_token_already_used``, ``session_expired``, ``session_not_found``; RateLimited by session, and then the token is
+        not used up."""
         token = parse_opaque(raw_token, (REFRESH,))
         if token is None or token.locator != tenant.locator:
             raise _not_found()
         child, began = self._child(tenant, raw_token), time.monotonic()
-        async with self._transactions(tenant, reason="refresh a session") as tx:
+        async with self._transactions(tenant, reason="refresh a session", caller=caller) as tx:
             found = await session_store.rotate(
                 tx, tenant.id, token_hash=token.digest, child_hash=_hash(child), user_agent=device.user_agent, address=device.address,
                 lifetime_seconds=self._settings.refresh_token_seconds,

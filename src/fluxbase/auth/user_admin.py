@@ -2,6 +2,7 @@
 
 A ban, a new password, another role and a deletion end every session of the user with the commit (threat B20); a ban also
 denies tokens that other programs signed for him, until it ends, and a deletion for ever; a deleted user's client keys go with him.
+Whoever administers by role reaches nobody who holds more than he (``authority.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import api_key_store, rbac_store, session_store, user_store
 from fluxbase.auth.accounts import checked_email, is_uuid
+from fluxbase.auth.authority import refuse_above, require_administrator
 from fluxbase.auth.passwords import is_hash
+from fluxbase.auth.roles import actor_of
 from fluxbase.kernel.errors import AuthError
 from fluxbase.kernel.ids import SessionId
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from fluxbase.auth.users import Session, User
     from fluxbase.config.auth import Auth
     from fluxbase.kernel.ids import UserId
+    from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
 _NOT_FOR_USERS = frozenset({"service_role", "tenant_service", "anon"})
@@ -78,31 +82,43 @@ class UserAdmin:
         async with self._transactions(tenant, reason="read a user") as tx:
             return await self._known(tx, tenant, user)
 
-    async def create(self, tenant: Tenant, new: UserChange, *, actor: str) -> User:
-        """A user, confirmed or not. Raises AuthError: ``validation_failed``, ``weak_password``, ``email_exists``."""
+    async def create(self, tenant: Tenant, new: UserChange, *, by: Principal) -> User:
+        """A user, confirmed or not. Raises AuthError: ``validation_failed``, ``weak_password``, ``email_exists``; Forbidden."""
+        _require_right(by, new)
+        values = await self.prepare(new)
+        async with self._transactions(tenant, reason="create a user") as tx:
+            if "id" in values:
+                await refuse_above(tx, tenant, by, values["id"])
+            return await self.make(tx, tenant, values, actor=actor_of(by))
+
+    async def prepare(self, new: UserChange) -> dict[str, Any]:
+        """The columns of a new user, its password checked and hashed, before any transaction. Raises as ``create`` does."""
         if not new.email:
             raise AuthError("Cannot create a user without an email address", code="validation_failed")
         values = await self._values(new, new.email)
-        if new.id is not None:
-            values["id"] = _checked_id(new.id)
-        async with self._transactions(tenant, reason="create a user") as tx:
-            made = await self._new_accounts.make(
-                tx, tenant, values, by="administrator", actor=actor, is_asked=False, is_proven=bool(new.is_confirmed)
-            )
-            if made is None:
-                raise AuthError("A user with this email address has already been registered", code="email_exists")
-            if new.id is not None or values.get("ban_seconds"):  # a chosen id may be a deleted user's, who is denied for ever
-                await self._deny(tx, tenant, made.id, "banned", values.get("ban_seconds"))
-            return made
+        return values if new.id is None else {**values, "id": _checked_id(new.id)}
 
-    async def update(self, tenant: Tenant, user: str, change: UserChange, *, actor: str) -> User:
-        """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``."""
+    async def make(self, tx: SystemTx, tenant: Tenant, values: dict[str, Any], *, actor: str) -> User:
+        """The user of these columns, in the caller's transaction. Raises AuthError ``email_exists``."""
+        is_proven = bool(values.get("is_confirmed"))
+        made = await self._new_accounts.make(tx, tenant, values, by="administrator", actor=actor, is_asked=False, is_proven=is_proven)
+        if made is None:
+            raise AuthError("A user with this email address has already been registered", code="email_exists")
+        if "id" in values or values.get("ban_seconds"):  # a chosen id may be a deleted user's, who is denied for ever
+            await self._deny(tx, tenant, made.id, "banned", values.get("ban_seconds"))
+        return made
+
+    async def update(self, tenant: Tenant, user: str, change: UserChange, *, by: Principal) -> User:
+        """Change a user. Raises AuthError: ``unknown_user``, ``weak_password``, ``email_exists``, ``validation_failed``; Forbidden."""
+        _require_right(by, change)
         values = await self._values(change, change.email)
         async with self._transactions(tenant, reason="change a user") as tx:
-            return await self.apply(tx, tenant, user, values, actor=actor)
+            known = await self._known(tx, tenant, user, is_locking=True)
+            await refuse_above(tx, tenant, by, known.id, known.role)
+            return await self.apply(tx, tenant, user, values, actor=actor_of(by))
 
     async def apply(self, tx: SystemTx, tenant: Tenant, user: str, values: dict[str, Any], *, actor: str) -> User:
-        """Column values in the caller's transaction, with everything that follows from them."""
+        """Column values in the caller's transaction, whoever it is, with everything that follows from them."""
         known = await self._known(tx, tenant, user, is_locking=True)
         ends = [name for name in _ENDING if values.get(name) not in (None, getattr(known, name, None))]
         if ends or "email" in values:
@@ -121,13 +137,15 @@ class UserAdmin:
         await self._note(tx, "auth.user.changed", actor, known.id, {"members": sorted(values.keys() - {"moves_epoch"})})
         return await self._known(tx, tenant, known.id)
 
-    async def delete(self, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
-        """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises AuthError ``unknown_user``."""
+    async def delete(self, tenant: Tenant, user: str, *, by: Principal, is_soft: bool = False) -> None:
+        """Remove a user; softly: keep the row and its id, and nothing that says who it was. Raises ``unknown_user``, Forbidden."""
         async with self._transactions(tenant, reason="delete a user") as tx:
-            await self.remove(tx, tenant, user, actor=actor, is_soft=is_soft)
+            known = await self._known(tx, tenant, user, is_locking=True)
+            await refuse_above(tx, tenant, by, known.id, known.role)
+            await self.remove(tx, tenant, user, actor=actor_of(by), is_soft=is_soft)
 
     async def remove(self, tx: SystemTx, tenant: Tenant, user: str, *, actor: str, is_soft: bool = False) -> None:
-        """The same in the caller's transaction."""
+        """The same in the caller's transaction, whoever it is."""
         known = await self._known(tx, tenant, user, is_locking=True)
         await self._sessions.end_all(tx, tenant, known.id, reason="user deleted")
         await session_store.deny_user(tx, known.id, reason="deleted", prefix=self._prefix_of(tenant), seconds=None)
@@ -141,20 +159,23 @@ class UserAdmin:
         async with self._transactions(tenant, reason="list sessions") as tx:
             return await session_store.list_all_sessions(tx, tenant.id, offset=offset, limit=limit)
 
-    async def end_session(self, tenant: Tenant, session: str, *, actor: str) -> None:
-        """End one. Raises AuthError ``unknown_session``, the same for another tenant's and for none."""
+    async def end_session(self, tenant: Tenant, session: str, *, by: Principal) -> None:
+        """End one. Raises AuthError ``unknown_session``, the same for another tenant's and for none; Forbidden."""
         async with self._transactions(tenant, reason="end a session") as tx:
             owner = await session_store.select_owner(tx, tenant.id, session) if is_uuid(session) else None
+            if owner is not None:
+                await refuse_above(tx, tenant, by, owner, (await self._known(tx, tenant, owner)).role)
             if owner is None or not await self._sessions.end(tx, tenant, owner, SessionId(session), reason="ended by an administrator"):
                 raise AuthError("There is no such session.", code="unknown_session")
-            await self._note(tx, "auth.user.signed_out", actor, owner, {"session": session})
+            await self._note(tx, "auth.user.signed_out", actor_of(by), owner, {"session": session})
 
-    async def end_sessions(self, tenant: Tenant, user: str, *, actor: str) -> int:
+    async def end_sessions(self, tenant: Tenant, user: str, *, by: Principal) -> int:
         """Sign a user out everywhere; how many sessions there were."""
         async with self._transactions(tenant, reason="end the sessions of a user") as tx:
             known = await self._known(tx, tenant, user)
+            await refuse_above(tx, tenant, by, known.id, known.role)
             ended = await self._sessions.end_all(tx, tenant, known.id, reason="ended by an administrator")
-            await self._note(tx, "auth.user.signed_out", actor, known.id, {"sessions": ended})
+            await self._note(tx, "auth.user.signed_out", actor_of(by), known.id, {"sessions": ended})
             return ended
 
     async def _values(self, change: UserChange, email: str | None) -> dict[str, Any]:
@@ -195,6 +216,11 @@ class UserAdmin:
 
     async def _note(self, tx: SystemTx, action: str, actor: str, user: UserId, details: dict[str, object]) -> None:
         await self._record(tx, action=action, actor=actor, resource=f"user:{user}", details=details)
+
+
+def _require_right(by: Principal, change: UserChange) -> None:
+    if change.role is not None or change.app_metadata is not None:
+        require_administrator(by, "gives a role of the database or app_metadata")
 
 
 def ban_seconds(text: str) -> float | None:

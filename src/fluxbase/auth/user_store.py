@@ -125,7 +125,8 @@ async def update_user(tx: SystemTx, tenant: TenantId, user: UserId, changes: dic
 
 
 async def count_failure(tx: SystemTx, tenant: TenantId, email: str, *, lock_after: int, lock_seconds: int) -> None:
-    """A wrong password: at ``lock_after`` in a row the account is locked. For an address nobody has it changes no row, at the same cost."""
+    """A wrong password: at ``lock_after`` in a row the account is locked. For an address nobody has it changes no row, at the same cost:
+    the commit of a count is not waited for, which the clock would tell; a crash of PostgreSQL may lose those of its last second."""
     await tx.fetch(
         """update auth.users u set
              failed_attempts = case when u.locked_until <= now() then 1 else u.failed_attempts + 1 end,
@@ -134,20 +135,9 @@ async def count_failure(tx: SystemTx, tenant: TenantId, email: str, *, lock_afte
                                  then now() + make_interval(secs => $4::text::integer) end
            where u.tenant_id = $1::text::uuid and u.email_normalised = """
         + NORMALISED
-        + " and u.deleted_at is null returning u.id::text",
+        + " and u.deleted_at is null and set_config('synchronous_commit', 'off', true) is not null returning u.id::text",
         tenant, email, str(lock_after), str(lock_seconds),
     )  # fmt: skip
-
-
-async def note_sign_in(tx: SystemTx, tenant: TenantId, user: UserId, epoch: int) -> bool:
-    """The sign-in of a user nothing happened to since he was read (``epoch``); False when something did. Locks the row."""
-    rows = await tx.fetch(
-        """update auth.users u set last_sign_in_at = now(), failed_attempts = 0, locked_until = null
-            where u.tenant_id = $1::text::uuid and u.id = $2::text::uuid and u.epoch = $3::text::integer and u.deleted_at is null
-           returning u.id::text""",
-        tenant, user, str(epoch),
-    )  # fmt: skip
-    return bool(rows)
 
 
 async def replace_hash(tx: SystemTx, tenant: TenantId, user: UserId, old: str, new: str) -> None:

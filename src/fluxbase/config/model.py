@@ -82,7 +82,10 @@ class Database(Section):
     manage: bool = Field(
         default=True, description="Install the security kernel; false: serve an existing database as it is (section external)."
     )
-    pool_size: int = Field(default=10, ge=1, description="Connections per role and worker.")
+    pool_size: int = Field(default=10, ge=1, description="Connections per tenant, role and worker.")
+    pool_total: int | None = Field(
+        default=None, ge=1, description="Connections per worker, over all tenants and roles; unset: four times pool_size."
+    )
     pool_wait_seconds: float = Field(default=5.0, gt=0, description="Longest wait for a connection.")
     statement_cache_size: int = Field(default=256, ge=1, description="Prepared statements per connection.")
     require_tls: bool | None = Field(default=None, description="TLS to the database; unset: verified unless socket or loopback.")

@@ -154,6 +154,15 @@ class Connection:
         self._loop.add_reader(self._fd, self._on_readable)
 
     @classmethod
+    async def connect(cls, conninfo: str, *, timeout_seconds: float, cache_size: int) -> Connection:
+        """As the login itself, for our own statements alone: nothing is cleaned after them. Raises ConnectionBroken."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return cls(await async_pq.connect(conninfo), "", cache_size, ())
+        except (TimeoutError, OSError) as error:
+            raise ConnectionBroken(f"cannot connect: {type(error).__name__}", was_sent=False) from error
+
+    @classmethod
     async def open(
         cls, conninfo: str, role: str, *, timeout_seconds: float, cache_size: int, clean: Batch, is_own_login: bool = False
     ) -> Connection:
@@ -189,6 +198,11 @@ class Connection:
         """Nothing is under way."""
         return not self._groups
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Quiet, and no transaction is open."""
+        return not self._groups and self._pg.transaction_status == pq.TransactionStatus.IDLE
+
     async def quieted(self) -> None:
         """Wait until nothing is under way. Raises ConnectionBroken."""
         if self._groups and not self.is_broken:
@@ -205,6 +219,13 @@ class Connection:
         ``is_cleaned`` sends the cleaning along as a second transaction; its results do not keep the caller waiting.
         Raises StatementError, ConnectionBroken or DeadlinePassed.
         """
+        return [
+            tuple([result.get_value(0, column) for column in range(result.nfields)]) if result.ntuples == 1 else _several(result)
+            for result in await self.results(batch, is_cleaned=is_cleaned)
+        ]  # fmt: skip
+
+    async def results(self, batch: Batch, *, is_cleaned: bool = False) -> list[PGresult]:
+        """The same with whole results."""
         if self.is_broken or self._groups:
             raise ConnectionBroken("closed or busy", was_sent=False)
         waiter: asyncio.Future[bool] = self._loop.create_future()
@@ -215,10 +236,7 @@ class Connection:
             raise _error_of(sent, results)
         if len(sent) != len(batch):
             results = [result for is_run, result in zip(sent, results, strict=True) if is_run is True]
-        return [
-            tuple([result.get_value(0, column) for column in range(result.nfields)]) if result.ntuples == 1 else _several(result)
-            for result in results
-        ]  # fmt: skip
+        return results
 
     def clean(self, first: Batch = ()) -> None:
         """Send ``first`` and the cleaning without waiting; ``on_quiet`` or ``on_break`` tells the end."""

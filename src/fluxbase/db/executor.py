@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from fluxbase.db.connection import Batch, Connection
     from fluxbase.db.errors import Translate
-    from fluxbase.db.pool import Pool, Pools
+    from fluxbase.db.pool import Pool
+    from fluxbase.db.pools import Pools
     from fluxbase.db.settings import SessionSettings, Statement
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
@@ -90,7 +91,7 @@ class Executor:
         is_last, renewals = False, 0
         while True:
             pool = self._pools.of(database, role)
-            connection = pool.take() or await pool.acquire(deadline)
+            connection = pool.take(principal.tenant) or await pool.acquire(principal.tenant, deadline)
             try:
                 if verdict is None and not rollback:
                     return await self._in_one_trip(pool, connection, principal, settings, sql, values, mode, deadline, expected_epoch)

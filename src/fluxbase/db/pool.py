@@ -1,68 +1,34 @@
-"""Connections of one (database, role), first come first served, and a limit over all pools of a worker.
+"""Connections of one (database, role): quiet and clean ones are handed out, tenants in turn, each in order of arrival.
 
-Only quiet, clean connections are handed out. A database that is away costs one connect attempt a back-off, not one a
-request: everybody else gets 503 at once, and the pool recovers by itself.
+A database of its own has one tenant; in a shared one a tenant with a thousand requests in line delays another by one of
+them. How many a tenant may hold is said by ``shares.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from functools import partial
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, LoginSpoilt, cleaning
-from fluxbase.kernel.errors import DeadlineExceeded, Unavailable
+from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, LoginSpoilt
+from fluxbase.db.gate import unavailable
+from fluxbase.kernel.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
-    from fluxbase.db.connection import Batch
+    from fluxbase.db.gate import Gate
+    from fluxbase.db.pools import Pools
+    from fluxbase.kernel.ids import TenantId
 
-FIRST_BACK_OFF_SECONDS = 0.1
-LONGEST_BACK_OFF_SECONDS = 1.0
-WATCH_SECONDS = 0.1
 CLEANING_SECONDS = 5.0
-TRIM_SECONDS = 10.0
 IDLE_SECONDS = 60.0
+LAST_IDLE_SECONDS = 300.0
+"""The last connection of a pool is kept longer; then a tenant nobody asks for costs none."""
 RENEW_SECONDS = 2.0
 LIFE_SECONDS = 1800.0
 """A connection is replaced after this: memory of old sessions and a clock that moved go with it."""
-
-
-def unavailable() -> Unavailable:
-    """The database cannot be reached."""
-    return Unavailable("Database connection error. Retrying the connection.", pgrst="PGRST000", code="database_unavailable")
-
-
-class Gate:
-    """Says whether it is worth trying to connect to a database now."""
-
-    __slots__ = ("_back_off", "_closed_until")
-
-    def __init__(self) -> None:
-        self._back_off = 0.0
-        self._closed_until = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether an attempt may start."""
-        return time.monotonic() >= self._closed_until
-
-    def trying(self, seconds: float) -> None:
-        """While it is doubtful, one attempt at a time."""
-        if self._back_off:
-            self._closed_until = time.monotonic() + seconds
-
-    def failed(self) -> None:
-        """Wait longer before the next one."""
-        self._back_off = min(LONGEST_BACK_OFF_SECONDS, self._back_off * 2 or FIRST_BACK_OFF_SECONDS)
-        self._closed_until = time.monotonic() + self._back_off
-
-    def succeeded(self) -> None:
-        """It answers."""
-        self._back_off = self._closed_until = 0.0
 
 
 class Pool:
@@ -77,42 +43,56 @@ class Pool:
         self._role = role
         self._idle: list[Connection] = []
         """The one used last is taken first: the coldest are at the front."""
-        self._waiters: deque[tuple[float, asyncio.Future[Connection]]] = deque()
-        """First come, first served; since when, and who."""
-        self._connecting = 0
+        self._out: dict[Connection, TenantId] = {}
+        self._lines: OrderedDict[TenantId, deque[tuple[float, asyncio.Future[Connection]]]] = OrderedDict()
+        """Who waits and since when; the tenant that was served last is at the end."""
+        self._connecting: dict[TenantId, int] = {}
+        self._held: dict[TenantId, int] = {}
+        """Connections out or being opened."""
         self.all: set[Connection] = set()
 
     @property
     def in_use(self) -> int:
         """Connections that are out."""
-        return len(self.all) - len(self._idle)
+        return len(self._out)
 
     @property
     def places(self) -> int:
         """Connections open or being opened."""
-        return len(self.all) + self._connecting
+        return len(self.all) + sum(self._connecting.values())
 
     @property
     def waited_since(self) -> float:
-        """When the first in line came; NEVER when nobody waits."""
-        self._forget_the_gone()
-        return self._waiters[0][0] if self._waiters else NEVER
+        """When the first came of those who might be served; NEVER when there is none."""
+        return min((line[0][0] for tenant in list(self._lines) if (line := self._line(tenant)) and self._may_take(tenant)), default=NEVER)
+
+    @property
+    def idle_since(self) -> float:
+        """When the coldest idle connection was used; NEVER when none is idle."""
+        return self._idle[0].quiet_since if self._idle else NEVER
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it may be forgotten."""
+        return not self.all and not self._connecting and not self._lines and self._renew_again_at < time.monotonic()
 
     # -- taking -----------------------------------------------------------------------------------------------------
 
-    def take(self) -> Connection | None:
-        """A quiet connection when one is idle."""
-        return self._idle.pop() if self._idle else None
+    def take(self, tenant: TenantId) -> Connection | None:
+        """A quiet connection when one is idle and the tenant may have it."""
+        return self._hand_out(self._idle.pop(), tenant) if self._idle and self._may_take(tenant) else None
 
-    async def acquire(self, deadline: float) -> Connection:
-        """A quiet connection. Raises Unavailable (cannot connect) or DeadlineExceeded (pool exhausted)."""
-        if self._idle:
-            return self._idle.pop()
+    async def acquire(self, tenant: TenantId, deadline: float) -> Connection:
+        """A quiet connection. Raises Unavailable (cannot connect) or DeadlineExceeded (none became free in time)."""
+        connection = self.take(tenant)
+        if connection is not None:
+            return connection
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Connection] = loop.create_future()
         now = time.monotonic()
-        self._waiters.append((now, future))
-        self._pools.feed(self)
+        self._lines.setdefault(tenant, deque()).append((now, future))
+        self._pools.waiting[self] = None
+        self._grow(tenant)
         timer = loop.call_later(max(0.0, min(self._pools.wait_seconds, deadline - now)), self._give_up, future)
         try:
             return await future
@@ -124,17 +104,80 @@ class Pool:
             timer.cancel()
 
     def _give_up(self, future: asyncio.Future[Connection]) -> None:
-        if not future.done() and not self.all:  # nobody holds one either: the database does not let us in
+        is_away = not self.all and (self._connecting or self._gate.is_troubled)  # not only full: the database does not let us in
+        if not future.done() and is_away:
             future.set_exception(unavailable())
         elif not future.done():
             future.set_exception(
                 DeadlineExceeded("Timed out acquiring connection from connection pool.", pgrst="PGRST003", code="pool_timeout")
             )
 
-    def grow(self) -> None:
-        """Open connections for those who wait, as far as the size allows."""
-        self._forget_the_gone()
-        while self._connecting < len(self._waiters) and self.places < self._pools.size:
+    def _may_take(self, tenant: TenantId) -> bool:
+        held = self._held.get(tenant, 0)
+        return held < self._pools.size and self._pools.shares.may_take(tenant, is_first=not held)
+
+    def _hand_out(self, connection: Connection, tenant: TenantId) -> Connection:
+        self._hold(tenant)
+        self._out[connection] = tenant
+        return connection
+
+    def _hold(self, tenant: TenantId) -> None:
+        self._held[tenant] = self._held.get(tenant, 0) + 1
+        self._pools.shares.take(tenant)
+
+    def _let_go(self, tenant: TenantId | None) -> None:
+        if tenant is not None:
+            self._held[tenant] -= 1
+            if not self._held[tenant]:
+                del self._held[tenant]
+            self._pools.shares.give_back(tenant)
+
+    def _line(self, tenant: TenantId) -> deque[tuple[float, asyncio.Future[Connection]]] | None:
+        """Who of a tenant still waits; those who left are forgotten."""
+        line = self._lines.get(tenant)
+        while line and line[0][1].done():
+            line.popleft()
+        if not line:
+            self._lines.pop(tenant, None)
+            if not self._lines:
+                self._pools.waiting.pop(self, None)
+        return line
+
+    def _serve_next(self, connection: Connection) -> bool:
+        """Give it to the tenant whose turn it is; whether there was one."""
+        for tenant in list(self._lines) if len(self._lines) > 1 else tuple(self._lines):
+            line = self._line(tenant)
+            if line and self._may_take(tenant):
+                self._lines.move_to_end(tenant)
+                line.popleft()[1].set_result(self._hand_out(connection, tenant))
+                self._line(tenant)
+                return True
+        return False
+
+    def _fail_waiters(self) -> None:
+        while self._lines:
+            _, line = self._lines.popitem()
+            for _, waiter in line:
+                if not waiter.done():
+                    waiter.set_exception(unavailable())
+        self._pools.waiting.pop(self, None)
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Give those who wait what is idle, then open what is missing."""
+        while self._idle and self._lines:
+            connection = self._idle.pop()
+            if not self._serve_next(connection):
+                self._idle.append(connection)
+                return
+        for tenant in list(self._lines):
+            self._grow(tenant)
+
+    def _grow(self, tenant: TenantId) -> None:
+        """Open connections for those of a tenant who wait, as far as its share allows. Nothing is idle that it could have."""
+        line = self._line(tenant)
+        while line and self._connecting.get(tenant, 0) < len(line) and self._may_take(tenant):
             if not self._gate.is_open:
                 if not self.places:
                     self._fail_waiters()
@@ -142,10 +185,11 @@ class Pool:
             if not self._pools.has_room(self):
                 return
             self._gate.trying(self._pools.connect_timeout_seconds)
-            self._connecting += 1
-            self._pools.spawn(self._connect())
+            self._connecting[tenant] = self._connecting.get(tenant, 0) + 1
+            self._hold(tenant)
+            self._pools.spawn(self._connect(tenant))
 
-    async def _connect(self) -> None:
+    async def _connect(self, tenant: TenantId) -> None:
         try:
             try:
                 connection = await self._open()
@@ -153,21 +197,28 @@ class Pool:
                 await self._renew_login()
                 connection = await self._open()
         except ConnectionBroken:
-            self._connecting -= 1
+            self._connected(tenant)
             self._gate.failed()
             if not self.places:
                 self._fail_waiters()
             self._pools.feed()
             return
         except BaseException:
-            self._connecting -= 1
+            self._connected(tenant)
             raise
-        self._connecting -= 1
+        self._connected(tenant)
         self._gate.succeeded()
         self.all.add(connection)
         connection.on_break = self._gone
         self._free(connection)
         self._pools.watch()
+
+    def _connected(self, tenant: TenantId) -> None:
+        """Well or not: the attempt made for a tenant is over."""
+        self._let_go(tenant)
+        self._connecting[tenant] -= 1
+        if not self._connecting[tenant]:
+            del self._connecting[tenant]
 
     async def _open(self) -> Connection:
         return await Connection.open(
@@ -182,16 +233,6 @@ class Pool:
             raise ConnectionBroken("the login is refused", was_sent=False)
         self._renew_again_at = now + RENEW_SECONDS
         await self._renew()
-
-    def _forget_the_gone(self) -> None:
-        while self._waiters and self._waiters[0][1].done():
-            self._waiters.popleft()
-
-    def _fail_waiters(self) -> None:
-        while self._waiters:
-            _, waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(unavailable())
 
     # -- giving back ------------------------------------------------------------------------------------------------
 
@@ -222,42 +263,41 @@ class Pool:
             self._free(connection)
 
     def _free(self, connection: Connection) -> None:
-        """To the first in line; unless it is old, or a pool without any connection has waited longer for its place."""
+        """To whoever's turn it is; unless it is old, or a pool without any connection has waited longer for its place."""
         connection.expires_at = NEVER
+        self._let_go(self._out.pop(connection, None))
         now = time.monotonic()
         if self._pools.is_closed or now - connection.opened_at > LIFE_SECONDS or self._pools.is_hungry(self):
             connection.close()
             return
-        self._forget_the_gone()
-        if self._waiters:
-            self._waiters.popleft()[1].set_result(connection)
+        if self._lines and self._serve_next(connection):
             return
         connection.quiet_since = now
         self._idle.append(connection)
+        if self._pools.waiting:  # in another pool, for this place or for its tenant's share
+            self._pools.feed()
 
     def _gone(self, connection: Connection) -> None:
         self.all.discard(connection)
+        self._let_go(self._out.pop(connection, None))
         if connection in self._idle:
             self._idle.remove(connection)
         self._pools.feed()
 
     # -- upkeep -----------------------------------------------------------------------------------------------------
 
-    def evict(self) -> bool:
+    def evict(self) -> None:
         """Close the coldest idle connection to make room for another pool."""
-        if not self._idle:
-            return False
         connection = self._idle.pop(0)
         self.all.discard(connection)
         connection.on_break = None  # the place is taken already: nobody else must be told that it is free
         connection.close()
-        return True
 
     def trim(self, now: float) -> None:
-        """Close what has been idle for long, and what is old; one stays."""
+        """Close what has been idle for long, and what is old."""
         for connection in self._idle[:]:
-            is_old = now - connection.opened_at > LIFE_SECONDS
-            if is_old or (len(self.all) > 1 and now - connection.quiet_since > IDLE_SECONDS):
+            longest = IDLE_SECONDS if len(self.all) > 1 else LAST_IDLE_SECONDS
+            if now - connection.opened_at > LIFE_SECONDS or now - connection.quiet_since > longest:
                 connection.close()
 
     def check(self, now: float) -> bool:
@@ -279,126 +319,3 @@ class Pool:
         self._fail_waiters()
         for connection in list(self.all):
             connection.close()
-
-
-class Pools:
-    """All pools of a worker. ``conninfo_of(database, role)`` names the login; ``total`` bounds them together.
-
-    ``renew_login(database, role)`` repairs a login that its own SQL has spoilt, where logins are ours; it raises ConnectionBroken.
-    """
-
-    def __init__(
-        self, conninfo_of: Callable[[str, str], str], *, size: int, wait_seconds: float, connect_timeout_seconds: float,
-        statement_cache_size: int, total: int | None = None, cleaning: Callable[[str], Batch] = cleaning,
-        renew_login: Callable[[str, str], Awaitable[None]] | None = None,
-    ) -> None:  # fmt: skip
-        self._conninfo_of = conninfo_of
-        self._renew_login = renew_login
-        self.size = size
-        self.total = max(size, total or 4 * size)
-        self.wait_seconds = wait_seconds
-        self.connect_timeout_seconds = connect_timeout_seconds
-        self.statement_cache_size = statement_cache_size
-        self.cleaning = cleaning
-        """What a session of a role needs after a request that may have left something behind."""
-        self.is_closed = False
-        self._is_starved = False
-        self._pools: dict[tuple[str, str], Pool] = {}
-        self._gates: dict[str, Gate] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._watch: asyncio.TimerHandle | None = None
-        self._trim: asyncio.TimerHandle | None = None
-
-    def of(self, database: str, role: str) -> Pool:
-        """The pool of a role in a database."""
-        pool = self._pools.get((database, role))
-        if pool is None:
-            gate = self._gates.setdefault(database, Gate())
-            renew = None if self._renew_login is None else partial(self._renew_login, database, role)
-            pool = self._pools[database, role] = Pool(self, gate, self._conninfo_of(database, role), role, renew)
-        return pool
-
-    def forget_plans(self, database: str | None = None) -> None:
-        """Every connection plans anew before its next statement: for changes no event trigger sees (roles, memberships)."""
-        for (name, _), pool in self._pools.items():
-            if database is None or name == database:
-                for connection in pool.all:
-                    connection.must_replan = True
-
-    def in_use(self) -> int:
-        """Connections out, over all pools."""
-        return sum(pool.in_use for pool in self._pools.values())
-
-    def close(self) -> None:
-        """End every connection."""
-        self.is_closed = True
-        for timer in (self._watch, self._trim):
-            if timer is not None:
-                timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        for pool in self._pools.values():
-            pool.close()
-
-    # -- for the pools ----------------------------------------------------------------------------------------------
-
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Background work that must not be lost."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def has_room(self, for_pool: Pool) -> bool:
-        """Whether one more connection fits; an idle one of another pool makes room."""
-        if sum(pool.places for pool in self._pools.values()) < self.total:
-            return True
-        others = (pool for pool in self._pools.values() if pool is not for_pool)
-        has_room = any(pool.evict() for pool in others)
-        self._is_starved = not has_room
-        return has_room
-
-    def is_hungry(self, freed_by: Pool) -> bool:
-        """Whether another pool must get the place of a connection: it waits and this one does not, or it has none and waits longer."""
-        if not self._is_starved:
-            return False
-        hungry = [pool for pool in self._pools.values() if pool.waited_since < NEVER and pool.places < self.size]
-        self._is_starved = bool(hungry)
-        since = freed_by.waited_since
-        return any(pool is not freed_by and pool.waited_since < since and (since == NEVER or not pool.places) for pool in hungry)
-
-    def feed(self, first: Pool | None = None) -> None:
-        """Somebody waits or a place became free: grow whoever may."""
-        if self.is_closed:
-            return
-        if first is not None:
-            first.grow()
-            return
-        for pool in sorted(self._pools.values(), key=lambda pool: pool.waited_since):
-            if pool.waited_since == NEVER:
-                return
-            pool.grow()
-
-    def watch(self) -> None:
-        """Start looking after deadlines, until nothing is under way."""
-        loop = asyncio.get_running_loop()
-        if self._watch is None and not self.is_closed:
-            self._watch = loop.call_later(WATCH_SECONDS, self._look)
-        if self._trim is None and not self.is_closed:
-            self._trim = loop.call_later(TRIM_SECONDS, self._trim_all)
-
-    def _look(self) -> None:
-        self._watch = None
-        now = time.monotonic()
-        busy = [pool.check(now) for pool in self._pools.values()]  # each must look, so not any() over a generator
-        if any(busy):
-            self.watch()
-
-    def _trim_all(self) -> None:
-        self._trim = None
-        now = time.monotonic()
-        for name, pool in list(self._pools.items()):
-            pool.trim(now)
-            if not pool.places and pool.waited_since == NEVER:
-                del self._pools[name]
-        if self._pools:
-            self.watch()

@@ -71,6 +71,13 @@ def factor_keys(factor_ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{kind}:{each}" for each in factor_ids for kind in ("factor", "factor-pending"))
 
 
+def standing_keys(principal: Principal) -> tuple[str, ...]:
+    """The deny keys that end a credential, without those that only outdate a user's claims or lower the level of his token: for
+    routes that read nothing of either (``Access.PENDING`` and ways in)."""
+    passing = (f"claims:{principal.tenant}/", "factor:", "factor-pending:")
+    return tuple([key for key in principal.deny_keys if not key.startswith(passing)])
+
+
 def lowered(principal: Principal) -> Principal:
     """The same caller of level aal1: a factor behind his token is gone (``fluxbase.admit`` said so)."""
     claims = {**json.loads(principal.claims_json), "aal": "aal1"}

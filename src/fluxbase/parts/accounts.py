@@ -92,6 +92,6 @@ def register_accounts(program: Program, control: ControlPlane) -> GoTrueAccounts
     AdminUsers(parts.users, program.platform, program.registry).register(control)
     AdminSessions(parts.users, program.registry).register(control)
     GoTrueAdmin(parts.users, program.registry).register(control)
-    gotrue = GoTrueAccounts(parts.accounts, parts.sessions, program.registry)
+    gotrue = GoTrueAccounts(parts.accounts, parts.sessions, program.registry, program.standing)
     gotrue.register(control)
     return gotrue

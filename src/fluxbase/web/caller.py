@@ -40,9 +40,3 @@ def accounts_of(request: Request, registry: TenantRegistry, kind: str) -> Tenant
     if caller_of(request).platform_role != INSTANCE_ADMIN:
         raise Forbidden("Only an administrator of the instance administers administrators.", code="instance_required")
     return registry.get(HOME)
-
-
-def actor_of(request: Request) -> str:
-    """The caller as the audit trail names him."""
-    caller = caller_of(request)
-    return f"user:{caller.user_id}" if caller.user_id is not None else f"key:{caller.credential_id}"

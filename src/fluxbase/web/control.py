@@ -20,6 +20,7 @@ from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, PROBE, Access, Limit
 from fluxbase.kernel.errors import FluxbaseError, InvalidInput
 from fluxbase.web.captcha import FLOW_OF_PATH
 from fluxbase.web.context import context_of
+from fluxbase.web.direct import direct_endpoint
 from fluxbase.web.errors import constant_internal, limit_of, render
 from fluxbase.web.routing import Route, route
 
@@ -48,17 +49,24 @@ class ControlPlane:
 
     def add(
         self, method: str, path: str, endpoint: Callable[..., Awaitable[Any]], *, access: Access, limit: Limit, name: str,
-        permission: str = "",
+        permission: str = "", checks_standing: bool = False,
     ) -> None:  # fmt: skip
-        """Register one endpoint. ``permission`` is a name of kernel/permissions.py; a route for administrators must have one."""
+        """Register one endpoint. ``permission`` is a name of kernel/permissions.py; a route for administrators must have one.
+
+        ``checks_standing``: it asks itself, in its own transaction, whether the credential still holds (``Route.checks_standing``).
+        """
         flow = FLOW_OF_PATH.get(path) if method == "POST" and self.captcha is not None else None
         demands = [Depends(self.captcha.of(flow))] if self.captcha is not None and flow is not None else []
         self.app.add_api_route(path, endpoint, methods=[method], name=name, dependencies=demands)
         methods = {method, "HEAD"} if method == "GET" else {method}
+        made = self.app.router.routes[-1]
         if "HEAD" in methods:
             self.app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
         pattern = re.sub(r"\{\w+\}", "{}", path)
-        self.routes.append(route(pattern, methods, self.app, access=access, limit=limit, name=name, permission=permission))
+        handler = direct_endpoint(made, self.app, self._declared) or self.app
+        self.routes.append(
+            route(pattern, methods, handler, access=access, limit=limit, name=name, permission=permission, checks_standing=checks_standing)
+        )
 
     def _register(self) -> None:
         self.add("GET", "/health", self._health, access=Access.PUBLIC, limit=PROBE, name="health")

@@ -43,6 +43,8 @@ class Route:
     is_data_plane: bool
     permissions: dict[str, Permission | None]
     """By method."""
+    checks_standing: bool = False
+    """The handler asks in its own transaction whether the credential still holds, as the data plane does; else Authorise asks before it."""
 
 
 def route(
@@ -56,12 +58,13 @@ def route(
     name: str = "",
     is_data_plane: bool = False,
     permission: str | Mapping[str, str] = "",
+    checks_standing: bool = False,
 ) -> Route:
     """Declare a route; ``access`` and ``limit`` have no default on purpose. ``permission``: a name, or one for each method."""
     verbs = frozenset(methods)
     names = dict.fromkeys(verbs, permission) if isinstance(permission, str) else {verb: permission[verb] for verb in verbs}
     permissions = {verb: permission_of(named) for verb, named in names.items()}
-    return Route(pattern, verbs, handler, access, limit, body_limit_bytes, name or pattern, is_data_plane, permissions)
+    return Route(pattern, verbs, handler, access, limit, body_limit_bytes, name or pattern, is_data_plane, permissions, checks_standing)
 
 
 class _Node:

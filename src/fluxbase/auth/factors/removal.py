@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import user_store
+from fluxbase.auth.authority import refuse_above
 from fluxbase.auth.factors import store
 from fluxbase.auth.factors.store import AAL2
+from fluxbase.auth.roles import actor_of
 from fluxbase.auth.users import SECOND_FACTORS
 from fluxbase.kernel.errors import AuthError
 
@@ -56,27 +58,31 @@ class FactorRemoval:
         async with self._transactions(tenant, reason="list the factors of a user") as tx:
             return list((await self._step_up.user(tx, tenant, user_id, code="unknown_user")).factors)
 
-    async def rename(self, tenant: Tenant, user_id: str, factor_id: str, friendly_name: str, *, actor: str) -> dict[str, Any]:
+    async def rename(self, tenant: Tenant, user_id: str, factor_id: str, friendly_name: str, *, by: Principal) -> dict[str, Any]:
         """For administrators."""
         async with self._transactions(tenant, reason="rename a factor of a user") as tx:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
+            await refuse_above(tx, tenant, by, user.id, user.role)
             await find_factor(tx, tenant, user.id, factor_id)
             await store.rename_factor(tx, tenant.id, factor_id, friendly_name)
-            await self._record(tx, action="auth.mfa.renamed", actor=actor, resource=f"user:{user.id}", details={"factor_id": factor_id})
+            await self._record(
+                tx, action="auth.mfa.renamed", actor=actor_of(by), resource=f"user:{user.id}", details={"factor_id": factor_id}
+            )
             renamed = await self._step_up.user(tx, tenant, user_id)
         return next(each for each in renamed.factors if each["id"] == factor_id)
 
-    async def reset(self, tenant: Tenant, user_id: str, factor_id: str | None, *, actor: str) -> list[dict[str, Any]]:
+    async def reset(self, tenant: Tenant, user_id: str, factor_id: str | None, *, by: Principal) -> list[dict[str, Any]]:
         """For administrators: take one factor of a user away, or all; what was taken.
 
-        Raises AuthError ``unknown_user``, ``mfa_factor_not_found``.
+        Raises AuthError ``unknown_user``, ``mfa_factor_not_found``; Forbidden ``more_than_own``.
         """
         async with self._transactions(tenant, reason="reset the second factor of a user") as tx:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
+            await refuse_above(tx, tenant, by, user.id, user.role)
             taken = [each for each in user.factors if factor_id in (None, each["id"])]
             if factor_id is not None and not taken:
                 raise unknown_factor()
-            await self.take_away(tx, tenant, user, [each["id"] for each in taken], actor=actor)
+            await self.take_away(tx, tenant, user, [each["id"] for each in taken], actor=actor_of(by))
         return taken
 
     async def take_away(self, tx: SystemTx, tenant: Tenant, user: User, factor_ids: list[str], *, actor: str) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from fluxbase.auth.authority import refuse_above
 from fluxbase.auth.factors.store import AAL1, AAL2
 from fluxbase.auth.passkeys import store
 from fluxbase.auth.passkeys.ceremony import credential_id_of, user_handle_of
+from fluxbase.auth.roles import actor_of
 from fluxbase.kernel.errors import AuthError
 
 if TYPE_CHECKING:
@@ -149,15 +151,16 @@ class PasskeyService:
                 tx, action="auth.passkey.removed", actor=f"user:{user.id}", resource=f"user:{user.id}", details={"passkey_id": passkey_id}
             )
 
-    async def remove_of(self, tenant: Tenant, user_id: str, passkey_id: str, *, actor: str) -> None:
-        """For administrators. Raises AuthError ``unknown_user``, ``webauthn_credential_not_found``."""
+    async def remove_of(self, tenant: Tenant, user_id: str, passkey_id: str, *, by: Principal) -> None:
+        """For administrators. Raises AuthError ``unknown_user``, ``webauthn_credential_not_found``; Forbidden."""
         async with self._transactions(tenant, reason="remove a passkey of a user") as tx:
             user = await self._step_up.user(tx, tenant, user_id, code="unknown_user")
+            await refuse_above(tx, tenant, by, user.id, user.role)
             if not await store.delete_passkey(tx, tenant.id, user.id, passkey_id):
                 raise _unknown()
             await self._step_up.lower(tx, tenant, user, passkey_id, is_another_left=user.has_second_factor)
             await self._record(
-                tx, action="auth.passkey.removed", actor=actor, resource=f"user:{user.id}", details={"passkey_id": passkey_id}
+                tx, action="auth.passkey.removed", actor=actor_of(by), resource=f"user:{user.id}", details={"passkey_id": passkey_id}
             )
 
     async def _take(self, tenant: Tenant, purpose: str, challenge_id: str, session_id: str | None) -> Challenge:

@@ -1,7 +1,8 @@
 """Authorise: may this caller, with this kind of credential, use this route, and is the credential still good.
 
 The table is in ``kernel/permissions.py``. On the data plane revocation is checked inside the request's own transaction; a
-route of the control plane has none as the caller, so it is asked here, before the handler runs (DESIGN invariant 5).
+route of the control plane has none as the caller, so it is asked here, before the handler runs (DESIGN invariant 5), unless the route
+says that its handler asks in its own transaction.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Authorise:
             access = Access.SERVICE if route is None else route.access
             if access is not Access.PUBLIC:
                 check_place(context)
-                if route is not None and not route.is_data_plane and self._standing is not None:
+                is_asked_there = route is None or route.is_data_plane or route.checks_standing
+                if self._standing is not None and not is_asked_there:
                     await check_standing(context, access, self._standing)
                 permission = None if route is None else route.permissions.get(scope.get("method", "GET"))
                 authorise(access, permission, context.principal, address=context.address, instance=self._instance)

@@ -15,6 +15,7 @@ from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
+from fluxbase.web.direct import JsonResponse
 from fluxbase.web.native.auth.shapes import entered, session_body, tokens_body, user_body
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ class NativeAccounts:
             ("DELETE", "/sessions/{session}", self.end_session, Access.USER, CONTROL_PLANE, "auth:account:write"),
         ):
             name = f"auth{path.replace('/', '.')}.{method.lower()}"
-            control.add(method, f"{ROOT}{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
+            control.add(
+                method, f"{ROOT}{path}", endpoint, access=access, limit=limit, name=name, permission=permission,
+                checks_standing=endpoint in (self.user, self.sign_in, self.refresh),
+            )  # fmt: skip
 
     async def sign_up(self, body: SignUpBody, request: Request) -> JSONResponse:
         """201 with a session, or with the user alone where the address must be confirmed first."""
@@ -97,11 +101,11 @@ class NativeAccounts:
         found = await self._accounts.sign_up(tenant_of(request, self._registry), new, device_of(context_of(request.scope)))
         return JSONResponse(entered(found), 201, _NO_STORE)
 
-    async def sign_in(self, body: SignInBody, request: Request) -> JSONResponse:
+    async def sign_in(self, body: SignInBody, request: Request) -> JsonResponse:
         """The session, or the second step."""
-        device = device_of(context_of(request.scope))
-        found = await self._accounts.sign_in_with_password(tenant_of(request, self._registry), body.email, body.password, device)
-        return JSONResponse(entered(found), headers=_NO_STORE)
+        device, caller = device_of(context_of(request.scope)), caller_of(request)
+        found = await self._accounts.sign_in_with_password(self._registry.get(caller.tenant), body.email, body.password, device, caller)
+        return JsonResponse(entered(found), headers=_NO_STORE)
 
     async def sign_in_anonymously(self, request: Request) -> JSONResponse:
         """A session of a new user without an address."""
@@ -109,14 +113,14 @@ class NativeAccounts:
         found = await self._accounts.sign_up(tenant_of(request, self._registry), new, device_of(context_of(request.scope)))
         return JSONResponse(entered(found), 201, _NO_STORE)
 
-    async def refresh(self, body: RefreshBody, request: Request) -> JSONResponse:
+    async def refresh(self, body: RefreshBody, request: Request) -> JsonResponse:
         """The next pair of tokens."""
         if not body.refresh_token:
             raise AuthError("refresh_token is required.", code="missing_field")
         device = device_of(context_of(request.scope))
-        return JSONResponse(
-            tokens_body(await self._sessions.refresh(tenant_of(request, self._registry), body.refresh_token, device)), headers=_NO_STORE
-        )
+        caller = caller_of(request)
+        issued = await self._sessions.refresh(self._registry.get(caller.tenant), body.refresh_token, device, caller)
+        return JsonResponse(tokens_body(issued), headers=_NO_STORE)
 
     async def sign_out(
         self, request: Request, body: SignOutBody | None = None, scope: Annotated[str | None, Query()] = None
@@ -128,10 +132,11 @@ class NativeAccounts:
         ended = await self._accounts.sign_out(tenant_of(request, self._registry), caller_of(request), wanted)
         return JSONResponse({"message": "Signed out.", "sessions": ended})
 
-    async def user(self, request: Request) -> JSONResponse:
+    async def user(self, request: Request) -> JsonResponse:
         """The caller's account; 401 when its session has ended."""
-        user, _ = await self._accounts.current(tenant_of(request, self._registry), caller_of(request))
-        return JSONResponse(user_body(user))
+        caller = caller_of(request)
+        user, _ = await self._accounts.current(self._registry.get(caller.tenant), caller, context_of(request.scope).deadline)
+        return JsonResponse(user_body(user))
 
     async def update(self, body: UserBody, request: Request) -> JSONResponse:
         """Change it; a new password ends the other sessions."""

@@ -13,7 +13,7 @@ from fluxbase.auth.platform import INSTANCE_ADMIN
 from fluxbase.kernel.access import ADMIN, Access
 from fluxbase.kernel.errors import AuthError
 from fluxbase.web.body import ClientBody
-from fluxbase.web.caller import accounts_of, actor_of, caller_of
+from fluxbase.web.caller import accounts_of, caller_of
 from fluxbase.web.native.auth.dashboard import RESET_PAGE
 from fluxbase.web.native.auth.shapes import user_body
 
@@ -70,7 +70,7 @@ class AdminMailed:
             return JSONResponse({**answer, "message": "Hand the token over; it is shown this once."}, 201, {"cache-control": "no-store"})
         redirect_to = self._redirects.checked(body.redirect_to) or None
         asked = MailRequest(body.email, redirect_to, user_metadata=body.user_metadata)
-        user = await self._mails.invite(tenant, asked, actor=actor_of(request))
+        user = await self._mails.invite(tenant, asked, by=caller_of(request))
         return JSONResponse({"user": user_body(user), "message": "The invitation is on its way."}, 201)
 
     async def reset(self, user: Annotated[str, Path(max_length=100)], request: Request, kind: Kind = "app") -> JSONResponse:

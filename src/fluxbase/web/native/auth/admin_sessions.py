@@ -8,7 +8,7 @@ from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from fluxbase.kernel.access import ADMIN, Access
-from fluxbase.web.caller import actor_of, tenant_of
+from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.native.auth.shapes import session_body
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class AdminSessions:
 
     async def end(self, session: Id, request: Request) -> JSONResponse:
         """Refused on its next request; 404 when there is none."""
-        await self._users.end_session(tenant_of(request, self._registry), session, actor=actor_of(request))
+        await self._users.end_session(tenant_of(request, self._registry), session, by=caller_of(request))
         return JSONResponse({"message": "The session has ended."})
 
     async def end_all(self, user: Id, request: Request) -> JSONResponse:
         """All of one user."""
-        ended = await self._users.end_sessions(tenant_of(request, self._registry), user, actor=actor_of(request))
+        ended = await self._users.end_sessions(tenant_of(request, self._registry), user, by=caller_of(request))
         return JSONResponse({"message": "The user's sessions have ended.", "sessions": ended})

@@ -11,7 +11,7 @@ from pydantic import Field
 from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.access import ADMIN, Access
 from fluxbase.web.body import ClientBody
-from fluxbase.web.caller import accounts_of, actor_of, caller_of, tenant_of
+from fluxbase.web.caller import accounts_of, caller_of, tenant_of
 from fluxbase.web.native.auth.platform_shapes import admin_body
 from fluxbase.web.native.auth.shapes import user_body
 
@@ -84,7 +84,7 @@ class AdminUsers:
 
     async def create(self, body: AdminUserBody, request: Request) -> JSONResponse:
         """201 with the user."""
-        user = await self._users.create(tenant_of(request, self._registry), body.change(), actor=actor_of(request))
+        user = await self._users.create(tenant_of(request, self._registry), body.change(), by=caller_of(request))
         return JSONResponse(_body(user), 201)
 
     async def get(self, user: UserPath, request: Request, kind: Kind = "app") -> JSONResponse:
@@ -93,7 +93,7 @@ class AdminUsers:
 
     async def update(self, user: UserPath, body: AdminUserBody, request: Request) -> JSONResponse:
         """The changed user."""
-        found = await self._users.update(tenant_of(request, self._registry), user, body.change(), actor=actor_of(request))
+        found = await self._users.update(tenant_of(request, self._registry), user, body.change(), by=caller_of(request))
         return JSONResponse(_body(found))
 
     async def set_role(self, user: UserPath, body: RoleBody, request: Request, kind: Kind = "app") -> JSONResponse:
@@ -102,11 +102,11 @@ class AdminUsers:
         if kind == "dashboard":
             return JSONResponse(_body(await self._platform.set_role(caller_of(request), user, body.role), kind))
         change = UserChange(role=body.role)
-        return JSONResponse(_body(await self._users.update(tenant_of(request, self._registry), user, change, actor=actor_of(request))))
+        return JSONResponse(_body(await self._users.update(tenant_of(request, self._registry), user, change, by=caller_of(request))))
 
     async def sign_out(self, user: UserPath, request: Request) -> JSONResponse:
         """End every session of the user."""
-        ended = await self._users.end_sessions(tenant_of(request, self._registry), user, actor=actor_of(request))
+        ended = await self._users.end_sessions(tenant_of(request, self._registry), user, by=caller_of(request))
         return JSONResponse({"message": "Signed out everywhere.", "sessions": ended})
 
     async def delete(self, user: UserPath, request: Request, kind: Kind = "app") -> JSONResponse:
@@ -115,7 +115,7 @@ class AdminUsers:
         if kind == "dashboard":
             await self._platform.remove(caller_of(request), user)
             return JSONResponse({"message": "The administrator was deleted."})
-        await self._users.delete(tenant_of(request, self._registry), user, actor=actor_of(request))
+        await self._users.delete(tenant_of(request, self._registry), user, by=caller_of(request))
         return JSONResponse({"message": "The user was deleted."})
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fluxbase.auth.factors import totp
 from fluxbase.auth.users import SECOND_FACTORS
 from fluxbase.kernel.access import ADMIN, CONFIRM, CONTROL_PLANE, Access
-from fluxbase.web.caller import accounts_of, actor_of, caller_of, tenant_of
+from fluxbase.web.caller import accounts_of, caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
 from fluxbase.web.native.auth.shapes import entered, tokens_body
@@ -156,7 +156,7 @@ class NativeFactors:
         self, user: Annotated[str, Path(max_length=64)], request: Request, kind: Annotated[str, Query(alias="type", max_length=20)] = "app"
     ) -> JSONResponse:
         """An administrator takes every factor of a user away; written to the audit log."""
-        taken = await self._removal.reset(accounts_of(request, self._registry, kind), user, None, actor=actor_of(request))
+        taken = await self._removal.reset(accounts_of(request, self._registry, kind), user, None, by=caller_of(request))
         return JSONResponse({"success": True, "removed": [each["id"] for each in taken]})
 
 

@@ -17,6 +17,8 @@ from fluxbase.web.body import ClientBody
 from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
+from fluxbase.web.direct import JsonResponse
+from fluxbase.web.middleware.authorise import check_standing
 from fluxbase.web.supabase.auth.shapes import session_body, user_body
 
 if TYPE_CHECKING:
@@ -26,8 +28,13 @@ if TYPE_CHECKING:
     from fluxbase.auth.sessions import Sessions
     from fluxbase.tenancy.registry import Tenant, TenantRegistry
     from fluxbase.web.control import ControlPlane
+    from fluxbase.web.middleware.authorise import Standing
 
     Grant = Callable[[Tenant, "TokenBody", Request], Awaitable[dict[str, Any]]]
+
+
+_CHECK_STANDING = frozenset({"password", "refresh_token"})
+"""Grants whose first transaction asks whether the key that came along still holds; for the others POST /token asks."""
 
 
 class SignUpBody(ClientBody):
@@ -65,7 +72,8 @@ class UserBody(ClientBody):
 class GoTrueAccounts:
     """Translates; every rule is in ``auth/``. ``grants`` takes further grants of POST /token by name."""
 
-    def __init__(self, accounts: Accounts, sessions: Sessions, registry: TenantRegistry) -> None:
+    def __init__(self, accounts: Accounts, sessions: Sessions, registry: TenantRegistry, standing: Standing) -> None:
+        self._standing = standing
         self._accounts = accounts
         self._sessions = sessions
         self._registry = registry
@@ -85,7 +93,10 @@ class GoTrueAccounts:
             ("GET", "health", self.health, Access.PUBLIC, PROBE, ""),
         ):
             name = f"gotrue.{path}.{method.lower()}"
-            control.add(method, f"/auth/v1/{path}", endpoint, access=access, limit=limit, name=name, permission=permission)
+            control.add(
+                method, f"/auth/v1/{path}", endpoint, access=access, limit=limit, name=name, permission=permission,
+                checks_standing=endpoint in (self.token, self.user),
+            )  # fmt: skip
 
     async def sign_up(self, body: SignUpBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """The session, or the bare user where the address must be confirmed first."""
@@ -95,28 +106,32 @@ class GoTrueAccounts:
         found = await self._accounts.sign_up(tenant_of(request, self._registry), new, device_of(context_of(request.scope)))
         return JSONResponse(entered(found))
 
-    async def token(self, body: TokenBody, request: Request, grant_type: Annotated[str, Query(max_length=100)] = "") -> JSONResponse:
+    async def token(self, body: TokenBody, request: Request, grant_type: Annotated[str, Query(max_length=100)] = "") -> JsonResponse:
         """A session for what the grant proves."""
         grant = self.grants.get(grant_type)
         if grant is None:
             raise AuthError("unsupported_grant_type", code="invalid_credentials")
-        return JSONResponse(await grant(tenant_of(request, self._registry), body, request), headers={"cache-control": "no-store"})
+        if grant_type not in _CHECK_STANDING:
+            await check_standing(context_of(request.scope), Access.ENTRY, self._standing)
+        return JsonResponse(await grant(tenant_of(request, self._registry), body, request), headers={"cache-control": "no-store"})
 
     async def _password(self, tenant: Tenant, body: TokenBody, request: Request) -> dict[str, Any]:
         if not body.email:
             raise AuthError("missing email or phone", code="validation_failed")
         device = device_of(context_of(request.scope))
-        return entered(await self._accounts.sign_in_with_password(tenant, body.email, body.password, device))
+        return entered(await self._accounts.sign_in_with_password(tenant, body.email, body.password, device, caller_of(request)))
 
     async def _refresh(self, tenant: Tenant, body: TokenBody, request: Request) -> dict[str, Any]:
         if not body.refresh_token:
             raise AuthError("Refresh token is not valid", code="validation_failed")
-        return entered(await self._sessions.refresh(tenant, body.refresh_token, device_of(context_of(request.scope))))
+        device = device_of(context_of(request.scope))
+        return entered(await self._sessions.refresh(tenant, body.refresh_token, device, caller_of(request)))
 
-    async def user(self, request: Request) -> JSONResponse:
+    async def user(self, request: Request) -> JsonResponse:
         """The caller's account; 403 when its session has ended."""
-        user, _ = await self._accounts.current(tenant_of(request, self._registry), caller_of(request))
-        return JSONResponse(user_body(user))
+        caller = caller_of(request)
+        user, _ = await self._accounts.current(self._registry.get(caller.tenant), caller, context_of(request.scope).deadline)
+        return JsonResponse(user_body(user))
 
     async def update(self, body: UserBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """Change it."""

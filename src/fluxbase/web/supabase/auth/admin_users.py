@@ -12,7 +12,7 @@ from pydantic import Field
 from fluxbase.auth.user_admin import UserChange
 from fluxbase.kernel.access import ADMIN, Access
 from fluxbase.web.body import ClientBody
-from fluxbase.web.caller import actor_of, tenant_of
+from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.supabase.auth.shapes import user_body
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class GoTrueAdmin:
 
     async def create(self, body: AdminUserBody, request: Request) -> JSONResponse:
         """The new user."""
-        return JSONResponse(user_body(await self._users.create(tenant_of(request, self._registry), body.change(), actor=actor_of(request))))
+        return JSONResponse(user_body(await self._users.create(tenant_of(request, self._registry), body.change(), by=caller_of(request))))
 
     async def get(self, user: UserPath, request: Request) -> JSONResponse:
         """One user."""
@@ -96,11 +96,11 @@ class GoTrueAdmin:
 
     async def update(self, user: UserPath, body: AdminUserBody, request: Request) -> JSONResponse:
         """The changed user."""
-        found = await self._users.update(tenant_of(request, self._registry), user, body.change(), actor=actor_of(request))
+        found = await self._users.update(tenant_of(request, self._registry), user, body.change(), by=caller_of(request))
         return JSONResponse(user_body(found))
 
     async def delete(self, user: UserPath, request: Request, body: DeleteBody | None = None) -> JSONResponse:
         """Gone with everything that refers to it, or softly."""
         is_soft = body is not None and body.should_soft_delete
-        await self._users.delete(tenant_of(request, self._registry), user, actor=actor_of(request), is_soft=is_soft)
+        await self._users.delete(tenant_of(request, self._registry), user, by=caller_of(request), is_soft=is_soft)
         return JSONResponse({})

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fluxbase.auth.factors import totp
 from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, Access
 from fluxbase.kernel.errors import AuthError
-from fluxbase.web.caller import actor_of, caller_of, tenant_of
+from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import context_of
 from fluxbase.web.device import device_of
 from fluxbase.web.supabase.auth.shapes import factor_body, session_body
@@ -162,9 +162,9 @@ class GoTrueFactors:
     async def admin_rename(self, user: Identifier, factor: Identifier, body: NameBody, request: Request) -> JSONResponse:
         """Another name."""
         tenant = tenant_of(request, self._registry)
-        return JSONResponse(factor_body(await self._removal.rename(tenant, user, factor, body.friendly_name, actor=actor_of(request))))
+        return JSONResponse(factor_body(await self._removal.rename(tenant, user, factor, body.friendly_name, by=caller_of(request))))
 
     async def admin_delete(self, user: Identifier, factor: Identifier, request: Request) -> JSONResponse:
         """Take a factor away; written to the audit log."""
-        taken = await self._removal.reset(tenant_of(request, self._registry), user, factor, actor=actor_of(request))
+        taken = await self._removal.reset(tenant_of(request, self._registry), user, factor, by=caller_of(request))
         return JSONResponse(factor_body(taken[0]))

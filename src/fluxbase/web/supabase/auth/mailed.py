@@ -238,8 +238,7 @@ class GoTrueMailed:
 
     async def invite(self, body: MailBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
         """The invited user."""
-        actor = f"key:{caller_of(request).credential_id}"
-        user = await self._mails.invite(tenant_of(request, self._registry), self._asked(body, redirect_to), actor=actor)
+        user = await self._mails.invite(tenant_of(request, self._registry), self._asked(body, redirect_to), by=caller_of(request))
         return JSONResponse(user_body(user))
 
     async def generate_link(self, body: LinkBody, request: Request, redirect_to: Annotated[str, Query()] = "") -> JSONResponse:
@@ -255,7 +254,7 @@ class GoTrueMailed:
         asked = MailRequest(body.email, self._target(redirect_to or body.redirect_to) or None, user_metadata=body.data)
         link = await self._mails.generate_link(
             tenant_of(request, self._registry), body.type, asked, password_hash=password_hash, new_email=body.new_email or None,
-            actor=f"key:{caller_of(request).credential_id}",
+            by=caller_of(request),
         )  # fmt: skip
         answer = {
             **user_body(link.user), "action_link": link.made.url, "email_otp": link.made.code, "hashed_token": link.made.token,

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fluxbase.kernel.access import ADMIN, CONFIRM, CONTROL_PLANE, Access
-from fluxbase.web.caller import actor_of, caller_of, tenant_of
+from fluxbase.web.caller import caller_of, tenant_of
 from fluxbase.web.context import Dialect, context_of
 from fluxbase.web.device import device_of
 from fluxbase.web.native.auth import shapes as native
@@ -122,7 +122,7 @@ class PasskeyRoutes:
 
     async def admin_remove(self, user: Identifier, passkey: Identifier, request: Request) -> Response:
         """Take a passkey away; written to the audit log."""
-        await self._passkeys.remove_of(tenant_of(request, self._registry), user, passkey, actor=actor_of(request))
+        await self._passkeys.remove_of(tenant_of(request, self._registry), user, passkey, by=caller_of(request))
         return Response(status_code=204)
 
 
