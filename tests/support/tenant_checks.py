@@ -115,6 +115,18 @@ SQL = {
 }
 EQUIVALENT = {
     (
+        "fluxbase/data/snapshot_store.py",
+        "await self._lineage(tenant) == (epoch, lineage)",
+    ): "whether a schema moved while it was read; tests/unit/data/test_snapshot_store.py",
+    (
+        "fluxbase/data/snapshot_store.py",
+        "kept == tenant",
+    ): "which snapshots a reload throws away; tests/unit/data/test_snapshot_store.py",
+    (
+        "fluxbase/parts/settings.py",
+        "tenant.id == program.home.id",
+    ): "the administrators' own tenant has no settings of its own: tests/attack/test_tenant_settings.py",
+    (
         "fluxbase/auth/factors/enforcement.py",
         "tenant.id == self._home",
     ): "which setting speaks, for administrators or for users: tests/attack/test_platform_factors.py",
@@ -158,7 +170,7 @@ EQUIVALENT = {
     ): "a kind of captcha, no comparison of tenants",
     ("fluxbase/auth/redirects.py", "url == self.default(tenant)"): "an address of the tenant's settings, no comparison of tenants",
     ("fluxbase/tenancy/registry.py", "tenant.id == self.default.id"): "which entries of the register to replace by what was read again",
-    ("fluxbase/tenancy/registry.py", "found.id == tenant.id"): "which entries of the register to replace by what was read again",
+    ("fluxbase/tenancy/registry.py", "entry.tenant.id == tenant.id"): "which entries of the register to replace by what was read again",
 }
 """Comparisons whose removal alone lets nobody in, and why."""
 

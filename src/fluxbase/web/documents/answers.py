@@ -30,7 +30,7 @@ _ALIKE: tuple[tuple[dict[str, tuple[str, ...]], tuple[str, ...]], ...] = (
             "tenants.delete", "auth.sessions.{session}.delete", "gotrue.logout.post", "gotrue.passkeys_remove", "auth.passkeys_remove",
             "gotrue.admin_passkeys_delete", "roles.delete", "client_keys.delete", "service_keys.delete", "orgs.delete",
             "orgs.remove_member", "orgs.delete_team", "orgs.join_team", "orgs.leave_team", "invitations.delete", "tenant_admins.unassign",
-            "tenant_members.unassign",
+            "tenant_members.unassign", "tenant_settings.delete",
         ),
     ),
     ({"302": NOTHING}, ("gotrue.authorize", "gotrue.callback", "gotrue.sso_start", "gotrue.saml_slo", "auth.saml_slo")),
