@@ -10,7 +10,17 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from fluxbase.db.raised import raised_error
-from fluxbase.kernel.errors import Conflict, DatabaseError, DeadlineExceeded, FluxbaseError, Forbidden, Revoked, StalePlan, Unavailable
+from fluxbase.kernel.errors import (
+    Conflict,
+    DatabaseError,
+    DeadlineExceeded,
+    FluxbaseError,
+    Forbidden,
+    InvalidInput,
+    Revoked,
+    StalePlan,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +55,11 @@ class Translate(Protocol):
     ) -> FluxbaseError:  # fmt: skip
         """``is_raised``: by RAISE of a PL/pgSQL function."""
         ...
+
+
+def unwritable(why: str = "The text has a character that PostgreSQL cannot keep.") -> InvalidInput:
+    """What a value gets that no column takes: half a surrogate pair, an escaped NUL in JSON, a number out of range."""
+    return InvalidInput(why, code="invalid_value")
 
 
 def nul_refused() -> FluxbaseError:

@@ -18,7 +18,7 @@ from psycopg import AsyncConnection
 from psycopg.adapt import PyFormat, Transformer
 
 from fluxbase.db.connection import Connection, ConnectionBroken, StatementError
-from fluxbase.db.errors import OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate
+from fluxbase.db.errors import OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate, unwritable
 from fluxbase.db.settings import deny_array
 from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import DeadlineExceeded, Unavailable
@@ -43,6 +43,8 @@ ADMIT = "select set_config('statement_timeout', $2, true), fluxbase.admit($1::te
 _BEGIN, _COMMIT, _ROLLBACK = (("begin", ()), ("commit", ()), ("rollback", ()))
 _AWAY = ("08", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that say nothing of the statement: try again later."""
+_DATA = "22"
+"""Class of SQLSTATE of values that a type refuses: who sent them hears of it."""
 _adapter = Transformer()
 """Turns results into Python's types; keeps nothing between two calls."""
 
@@ -176,6 +178,8 @@ class SystemSessions:
             except StatementError as error:
                 if error.sqlstate.startswith(_AWAY):
                     raise _unavailable() from error
+                if error.sqlstate.startswith(_DATA):
+                    raise unwritable() from None  # its message and context would repeat what was sent
                 raise
             finally:
                 self._give_back(conninfo, tx.connection)
@@ -233,7 +237,10 @@ def _dumped(value: Any) -> bytes | None:
         case None:
             return None
         case str():
-            text = value.encode()
+            try:
+                text = value.encode()
+            except UnicodeEncodeError:
+                raise unwritable() from None
         case bytes():
             return b"\\x" + value.hex().encode()
         case _:

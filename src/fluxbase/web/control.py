@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from fluxbase import __version__
 from fluxbase.kernel.access import ADMIN, CONTROL_PLANE, PROBE, Access, Limit
 from fluxbase.kernel.errors import FluxbaseError, InvalidInput
+from fluxbase.web.body import StrictRoute
 from fluxbase.web.captcha import FLOW_OF_PATH
 from fluxbase.web.context import context_of
 from fluxbase.web.direct import direct_endpoint
@@ -35,6 +36,7 @@ class ControlPlane:
 
     def __init__(self, ports: ControlPorts, renderer: Renderer = render) -> None:
         self.app = FastAPI(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None)
+        self.app.router.route_class = StrictRoute
         self.routes: list[Route] = []
         self.captcha: CaptchaDemand | None = None
         """Set before the routes are registered, where captcha is switched on."""
