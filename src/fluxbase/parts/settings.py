@@ -78,5 +78,7 @@ class SettingsWatch:
         tenant = program.registry.known(tenant_id)
         if tenant is None or tenant.id == program.home.id:
             return
-        program.registry.keep(await program.tenant_settings.read(tenant))
-        program.rings.forget(tenant.id)
+        again = await program.tenant_settings.read(tenant)
+        program.registry.keep(again)
+        if again.settings != tenant.settings:
+            program.rings.forget(tenant.id)
