@@ -115,6 +115,10 @@ SQL = {
 }
 EQUIVALENT = {
     (
+        "fluxbase/parts/settings.py",
+        "again.settings != tenant.settings",
+    ): "whether keys are read again; tests/attack/test_tenant_settings.py",
+    (
         "fluxbase/data/snapshot_store.py",
         "await self._lineage(tenant) == (epoch, lineage)",
     ): "whether a schema moved while it was read; tests/unit/data/test_snapshot_store.py",

@@ -1,6 +1,6 @@
 """Every query that names its tenant, each with the edit that makes it forget whose it is.
 
-The list is read from the source, so a new query is in it without anybody's doing; ``tests/attack/test_tenant_query_mutants.py``
+The list is read from the source, so a new query is in it without anybody's doing; ``tests/property/test_tenant_query_mutants.py``
 removes the predicates one by one and wants the proof to fail.
 """
 

@@ -185,7 +185,10 @@ class Plants:
     async def _run(self, tenant: Any, name: str, *params: str) -> list[tuple[Any, ...]]:
         async with self._owner(tenant, reason="prove tenants") as tx:
             await tx.fetch(named_sql("proof", "settings"), self.schema_of(tenant), "")
-            return await tx.fetch(named_sql("proof", name), *params)
+            *before, last = named_sql("proof", name).split("-- then\n")
+            for statement in before:
+                await tx.fetch(statement)
+            return await tx.fetch(last, *params)
 
 
 def decoded(part: str) -> bytes:

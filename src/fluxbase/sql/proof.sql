@@ -1,9 +1,13 @@
 -- What ``fluxbase tenant prove`` plants in a tenant's exposed schema, reads back and takes away again (proof/plant.py).
 -- name: plant
 drop table if exists fluxbase_proof cascade;
+-- then
 create table fluxbase_proof (id uuid primary key, canary text not null, note text, is_public boolean not null default false);
+-- then
 create policy fluxbase_proof on fluxbase_proof using (is_public or (select auth.role()) <> 'anon') with check ((select auth.role()) <> 'anon');
+-- then
 create function fluxbase_proof_rows() returns setof fluxbase_proof language sql stable begin atomic select * from fluxbase_proof; end;
+-- then
 -- Leaves behind in its session whatever a session can be made to keep, another tenant's name first.
 create function fluxbase_proof_leave(other text) returns setof fluxbase_proof language plpgsql volatile as $$
 begin
@@ -11,6 +15,7 @@ begin
   perform set_config('app.current_tenant_id', other, false), set_config('row_security', 'off', false),
           set_config('search_path', 'fluxbase', false), set_config('request.headers', other, false), pg_advisory_lock(hashtext(other));
 end $$;
+-- then
 -- Names another tenant in the claims, which only the server may sign.
 create function fluxbase_proof_forge(other text) returns setof fluxbase_proof language plpgsql volatile as $$
 begin
@@ -20,7 +25,9 @@ begin
 end $$;
 -- name: remove
 delete from auth.users where email like '%@proof.invalid';
+-- then
 drop table if exists fluxbase_proof cascade;
+-- then
 drop function if exists fluxbase_proof_leave(text), fluxbase_proof_forge(text);
 -- name: settings
 select set_config('search_path', $1::text, true), set_config('fluxbase.canary', $2::text, true)

@@ -128,8 +128,7 @@ class CaptchaService:
             raise _failed("the provider refused the token")
         self._check_answer(tenant, flow, answer)
 
-    @staticmethod
-    def _check_answer(tenant: Tenant, flow: str, answer: dict[str, Any]) -> None:
+    def _check_answer(self, tenant: Tenant, flow: str, answer: dict[str, Any]) -> None:
         """A token of another page or another action proves nothing here."""
         if tenant.settings.captcha.hostnames and answer.get("hostname") not in tenant.settings.captcha.hostnames:
             raise _failed("the token is of another page")
