@@ -47,7 +47,7 @@ def test_a_report_that_was_touched_is_noticed(own_server: Server) -> None:
     verified = command(own_server, "prove", "--verify", str(file))
     assert "error" not in json.loads(verified.stdout), verified.stdout
     touched = Path(f"{file}.touched")
-    for change in ({"holds": True}, {"findings": [1]}, {"version": "9"}):
+    for change in ({"holds": False}, {"findings": [1]}, {"version": "9"}):
         document = json.loads(file.read_text())
         document["report"] |= change
         touched.write_text(json.dumps(document))
