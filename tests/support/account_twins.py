@@ -56,7 +56,7 @@ def _raises_every_token(original: Any) -> Any:
 
 def _counts_without_turns(_: Any) -> Any:
     async def count(tx: Any, tenant: Any, user: str) -> int:
-        sql = "select count(*)::text, pg_sleep(0.2)::text from auth.api_keys where tenant_id = $1::text::uuid and user_id = $2::text::uuid"
+        sql = "select count(*)::text, pg_sleep(0.7)::text from auth.api_keys where tenant_id = $1::text::uuid and user_id = $2::text::uuid"
         return int((await tx.fetch(sql, tenant, user))[0][0])
 
     return count
