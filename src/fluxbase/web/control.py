@@ -32,11 +32,20 @@ if TYPE_CHECKING:
     from fluxbase.web.ports import ControlPorts
 
 
+class ControlApp(FastAPI):
+    """FastAPI, by the path that our route table matched: it takes one slash at the end; a redirect would name the request's host."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path: str = scope["path"]
+        await super().__call__({**scope, "path": path[:-1]} if path.endswith("/") and path != "/" else scope, receive, send)
+
+
 class ControlPlane:
     """The FastAPI application and the routes that lead to it."""
 
     def __init__(self, ports: ControlPorts, renderer: Renderer = render) -> None:
-        self.app = FastAPI(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+        self.app = ControlApp(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         self.app.router.route_class = StrictRoute
         self.routes: list[Route] = []
         self.captcha: CaptchaDemand | None = None
@@ -66,7 +75,7 @@ class ControlPlane:
         if "HEAD" in methods:
             self.app.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
         pattern = re.sub(r"\{\w+\}", "{}", path)
-        handler = direct_endpoint(made, self._serve, self._declared) or self._serve
+        handler = direct_endpoint(made, self.app, self._declared) or self.app
         self.routes.append(
             route(pattern, methods, handler, access=access, limit=limit, name=name, permission=permission, checks_standing=checks_standing)
         )
@@ -82,11 +91,6 @@ class ControlPlane:
             "GET", "/api/v1/admin/status", self._status, access=Access.INSTANCE, limit=ADMIN, name="admin.status",
             permission="instance:status:read",
         )  # fmt: skip
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """FastAPI, by the path that our route table matched: it takes one slash at the end; a redirect would name the request's host."""
-        path: str = scope["path"]
-        await self.app({**scope, "path": path[:-1]} if path.endswith("/") and path != "/" else scope, receive, send)
 
     async def _declared(self, request: Request, error: Exception) -> Response:
         """A declared error inside FastAPI, worded by the same renderer as everywhere."""
