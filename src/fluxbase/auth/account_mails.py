@@ -1,7 +1,8 @@
 """Who asks for which mail: confirmation, sign-in link or code, reset, change of address, reauthentication, invitation.
 
 A request for an address that has an account and one for an address that has none run the same statements and get the same
-answer at the same moment (threat B21). An account is made by a mailed sign-in only when the address is proven, so asking leaves nothing behind.
+answer at the same moment (threat B21). An account is made by a mailed sign-in only when the address is proven, so asking leaves
+nothing behind.
 """
 
 from __future__ import annotations
