@@ -155,7 +155,7 @@ class AccessSink:
 
     def finished(self, method: str, context: RequestContext, duration_seconds: float) -> None:
         """Called once a request."""
-        self._metrics.count(context.dialect.value, method, context.status, duration_seconds, context.error_code)
+        self._metrics.count(context.dialect, method, context.status, duration_seconds, context.error_code)
         if self._refusals is not None and context.error_code is not None and (context.status in REFUSED or context.error_code in OFF):
             resource = context.route.name if context.route else "unmatched"
             refusal = Refusal(context.error_code, context.address, resource, context.status, context.refused_by)
