@@ -94,7 +94,7 @@ def test_an_interrupted_proof_is_undone(
         command_line(own_server, "prove", left.id, right.id, "--report", "half.json"),
         cwd=own_server.data_dir, env=own_server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    wait_until(lambda: len(right.sql("select from auth.users where email like '%@proof.invalid'")) > 1)
+    wait_until(lambda: right.sql("select id from auth.users where email like '%@proof.invalid'"), seconds=60)
     refused = command(own_server, "prove", left.id, right.id)
     assert (refused.returncode, json.loads(refused.stdout)["error"]) == (1, "A proof is running.")
     proof.send_signal(end)

@@ -68,7 +68,7 @@ def make_tenants(server: Server, *wanted: tuple[str, str]) -> list[TenantHandle]
 
     async def run() -> list[TenantHandle]:
         made: list[TenantHandle] = []
-        config = running_config(server.data_dir, environ={"FLUXBASE_DATA_DIR": str(server.data_dir)})
+        config = running_config(server.data_dir, environ=server.env)
         async with open_program(server.data_dir, config=config) as program:
             for slug, isolation in wanted:
                 row = await program.tenants.create(NewTenant(slug, isolation=check_isolation(isolation)), actor="test")
