@@ -137,7 +137,7 @@ async def costs() -> list[tuple[str, float]]:
     context.deadline = time.monotonic() + 3600
     steps: list[tuple[Any, RequestContext | None]] = [(pipeline.dispatch, context)]
     for name, wrap in reversed(lines):
-        steps.append((wrap(steps[-1][0]), None if name == "RequestId" else context))
+        steps.append((pipeline.wrapped([wrap], steps[-1][0]), None if name == "RequestId" else context))
     # Rounds of all steps in turn and the best of each: what else the machine does hits all of them alike.
     rounds = [[await microseconds(*step) for step in steps] for _ in range(ROUNDS)]
     best = [min(column) for column in zip(*rounds, strict=True)]
@@ -148,10 +148,7 @@ async def costs() -> list[tuple[str, float]]:
 
 def wrapped(lines: list[Any], inner: Any) -> Any:
     """The whole list around another handler."""
-    app = inner
-    for _, wrap in reversed(lines):
-        app = wrap(app)
-    return app
+    return pipeline.wrapped([wrap for _, wrap in lines], inner)
 
 
 def measure() -> list[tuple[str, float]]:

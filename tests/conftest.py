@@ -50,3 +50,12 @@ def mailing(post: MailServer) -> Iterator[Server]:
     running = start_server(env={**smtp_env(post), **MAIL_FLOWS})
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def mailing_twin(post: MailServer) -> Iterator[Server]:
+    """A mailing server that lacks the controls a request names, and serves a host name nobody configured as its URL."""
+    hosts = {"FLUXBASE_SERVER_ALLOWED_HOSTS": "127.0.0.1,localhost,evil.example"}
+    running = start_server(is_twin=True, env={**smtp_env(post), **MAIL_FLOWS, **hosts})
+    yield running
+    running.stop()

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,31 +22,31 @@ from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.platform import HOME, home_tenant
 from fluxbase.auth.rules import TokenRules
 from fluxbase.auth.verify import Verifier
-from fluxbase.config import Config, ConfigError, load_config
+from fluxbase.config import Config, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.crypto.opaque import tenant_locator
 from fluxbase.db.connection import ConnectionBroken
-from fluxbase.db.provision import OWNER_LOGIN, SYSTEM_LOGIN, ProvisionError, admin_database, login_name, renew_login, with_database
-from fluxbase.db.session import SystemSessions, notifications, role_fingerprint
+from fluxbase.db.provision import SYSTEM_LOGIN, ProvisionError, login_name, renew_login
+from fluxbase.db.session import SystemSessions
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
-from fluxbase.parts.limits import blocklist, forget_answers, ledger, rate_limiter, validated_rules, watch_blocklist
+from fluxbase.parts.limits import blocklist, ledger, rate_limiter, validated_rules
+from fluxbase.parts.schemas import SchemaReader
 from fluxbase.parts.settings import SettingsWatch, tenant_settings
-from fluxbase.tenancy.registry import REFRESH_SECONDS, Tenant, TenantRegistry
-from fluxbase.tenancy.store import notice_changes, select_default, select_identity_key, select_served, select_served_again, set_locator
+from fluxbase.parts.target import MAIN, target_of
+from fluxbase.tenancy.registry import Tenant, TenantRegistry
+from fluxbase.tenancy.store import select_default, select_identity_key, select_served, set_locator
 from fluxbase.worker import AccessSink, Worker, public_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     from fluxbase.auth.platform import Platform
     from fluxbase.data.service import DataService
-    from fluxbase.data.snapshot import Snapshot
     from fluxbase.db.executor import Executor
     from fluxbase.db.pools import Pools
     from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
-    from fluxbase.kernel.secret import Secret
     from fluxbase.outbound.client import OutboundClient
     from fluxbase.parts.accounts import AccountParts
     from fluxbase.parts.factors import FactorParts
@@ -58,61 +57,8 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App
     from fluxbase.web.routing import Route
 
-EMBEDDED_DATABASE = "fluxbase"
 EMBEDDED_CONNECTIONS = 120
 """Of the 200 of the embedded PostgreSQL, for requests; the workers share them. A hundred busy tenants want one each."""
-MAIN = "main"
-ROLE_SECONDS = 5.0
-"""How long a changed membership may stay unnoticed; NOTIFY pgrst makes it known at once."""
-LOAD_SECONDS = 60.0
-USES_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Which PostgreSQL, and the passwords of our logins in it."""
-
-    database: str
-    admin_conninfo: str
-    """For provisioning: the embedded superuser, or the configured URL."""
-    conninfo_of: Callable[[str, Secret, str], str]
-    login_secret: Callable[[str], Secret]
-
-    def login_conninfo(self, login: str, database: str | None = None) -> str:
-        """Connection string of one of our own logins."""
-        return self.conninfo_of(login, self.login_secret(login), database or self.database)
-
-    @property
-    def owner_conninfo(self) -> str:
-        """The administrator: migrations, seeds, psql, dump."""
-        return self.login_conninfo(OWNER_LOGIN)
-
-
-def target_of(config: Config, master: MasterKey) -> Target:
-    """The embedded cluster of the data directory, or the configured database. Raises ConfigError for one that is not managed."""
-    if not config.database.manage:
-        raise ConfigError("database.manage is false: nothing of Fluxbase is in this database, so there is nothing to do here")
-
-    def secret_of(login: str) -> Secret:
-        return master.derive_secret(f"login:{login}")
-
-    if config.database.url is None:
-        from fluxbase.db.cluster import Cluster
-
-        info = Cluster(config.data_dir).info()
-        return Target(
-            EMBEDDED_DATABASE, info.conninfo(info.superuser, info.superuser_password, EMBEDDED_DATABASE), info.conninfo, secret_of
-        )
-
-    from fluxbase.db.conninfo import with_login, with_tls
-
-    admin = with_tls(config.database.url.reveal(), require=config.database.require_tls, ca_file=config.database.ca_file)
-    return Target(
-        admin_database(admin),
-        admin,
-        lambda user, password, database: with_database(with_login(admin, user, password.reveal()), database),
-        secret_of,
-    )
 
 
 class Program(Worker):
@@ -124,8 +70,7 @@ class Program(Worker):
         self.target = target_of(config, self.master)
         self._system_login = cache(partial(self.target.login_conninfo, SYSTEM_LOGIN))
         self.sessions = SystemSessions(self.system_conninfo)
-        self._catalogues = SystemSessions(self.system_conninfo)
-        """Connections of their own: reading a large schema must not hold key and tenant look-ups."""
+        self.schemas = SchemaReader(self)
         self.limits = rate_limiter(self)
         self.kept_out = blocklist(self)
         self.ledger = ledger(self)
@@ -294,10 +239,10 @@ class Program(Worker):
             timeout_of=cache(self._timeout_of),
             renew=self._renewed,
         )
-        self.snapshots = SnapshotStore(self._load_snapshot, self._lineage_of)
+        self.snapshots = SnapshotStore(self.schemas.snapshot, self.schemas.lineage)
         self.data = DataService(self.executor, self.snapshots, self.config)
         self.executions = Executions(self.data, self.executor)
-        self.documents = Documents(self.data, self._load_documentation, mode=self.config.data.openapi_mode)
+        self.documents = Documents(self.data, self.schemas.documentation, mode=self.config.data.openapi_mode)
         return self.pools, self.executor, self.data
 
     async def _renewed(self, principal: Principal) -> Principal:
@@ -329,44 +274,6 @@ class Program(Worker):
             self.rings.note_epoch(tenant_id, int(epochs.split(":")[1]))
             if before is not None:
                 self.settings_watch.note(tenant_id)
-
-    async def _load_snapshot(self, tenant_id: TenantId) -> Snapshot:
-        from fluxbase.data.snapshot import build_snapshot
-        from fluxbase.db.catalogue import read_catalogue, read_epoch
-        from fluxbase.kernel.ids import CLIENT_ROLES, TENANT_SERVICE
-
-        data = self.config.data
-        schemas, called = self._schemas_of(tenant_id)
-        try:
-            async with asyncio.timeout(LOAD_SECONDS), self._catalogues(tenant_id, reason="load the schema") as tx:
-                epoch = await read_epoch(tx)
-                raw = await read_catalogue(tx, schemas, [*CLIENT_ROLES, TENANT_SERVICE, *data.custom_roles], data.extra_search_path)
-        except TimeoutError:
-            raise Unavailable("The schema could not be read in time.", pgrst="PGRST002", code="schema_loading") from None
-        return await build_snapshot(*raw, schemas=schemas, open_relations=data.open_relations, epoch=epoch, called=called)
-
-    async def _lineage_of(self, tenant_id: TenantId) -> tuple[int, str | None]:
-        """The schema's epoch, and what it is certainly equal by: the template it is an unchanged copy of, or the shared database."""
-        from fluxbase.db.catalogue import read_lineage
-
-        tenant = self.registry.get(tenant_id)
-        async with self.sessions(tenant, reason="which schema is it", is_single=True) as tx:
-            epoch, template, is_watched = await read_lineage(tx)
-        if not is_watched or (template is None and not tenant.is_shared):
-            return epoch, None
-        return epoch, f"{template or tenant.database}/{tenant.schema}/{epoch}"
-
-    async def _load_documentation(self, tenant: TenantId, role: str | None) -> bytes:
-        from fluxbase.db.catalogue import read_documentation
-
-        async with self.sessions(tenant, reason="describe the schema") as tx:
-            return await read_documentation(tx, self._schemas_of(tenant)[0], role)
-
-    def _schemas_of(self, tenant: TenantId) -> tuple[list[str], str]:
-        """The schemas a tenant is served from, and the name of the first to clients when it has another."""
-        own = self.registry.get(tenant).schema
-        configured = self.config.data.schemas
-        return (configured, "") if own is None else ([own], configured[0])
 
     def routes(self) -> list[Route]:
         """The whole surface, each line with who may call it and how often."""
@@ -428,90 +335,23 @@ class Program(Worker):
         await super().shutdown()
 
     async def listen(self) -> None:
-        """Notifications, what no event trigger tells, questions where event triggers are forbidden; and mails are sent."""
-        from fluxbase.parts.accounts import forget_expired
+        """What a worker does beside the requests."""
+        from fluxbase.parts.watching import watch
 
-        await asyncio.gather(
-            self._hear(),
-            self._watch_roles(),
-            self._refresh_tenants(),
-            self._watch_catalogue(),
-            self._write_uses(),
-            watch_blocklist(self),
-            self.settings_watch.run(),
-            self._record_refusals(),
-            forget_expired(self),
-            forget_answers(self),
-            self.mail.run(),
-        )
-
-    async def _record_refusals(self) -> None:
-        if self.refusals is not None:
-            await self.refusals.run()
+        await watch(self)
 
     async def close(self) -> None:
         """End connections and background work."""
         from fluxbase.parts.closing import close_areas
 
         await super().close()
-        await self._catalogues.close()
+        await self.schemas.close()
         await self.ledger.close()
         await close_areas(self)
 
     def tenants_in_use(self) -> list[TenantId]:
         """Whose database this worker has been in."""
         return list(self._signers)
-
-    async def _hear(self) -> None:
-        """``NOTIFY pgrst`` reloads the schema, as users of PostgREST expect; the epoch does it anyway."""
-        async for payloads in notifications(self.target.login_conninfo(SYSTEM_LOGIN), "pgrst"):
-            self.pools.forget_plans()
-            if payloads != {"reload config"}:
-                with contextlib.suppress(FluxbaseError):
-                    await self.snapshots.reload(self.registry.default.id)
-
-    async def _watch_roles(self) -> None:
-        """GRANT of a role and ALTER ROLE fire no event trigger, and PostgreSQL keeps plans made for the old memberships."""
-        known = ""
-        while True:
-            with contextlib.suppress(FluxbaseError):
-                async with self.sessions(MAIN, reason="have roles changed") as tx:
-                    found = await role_fingerprint(tx)
-                if found != known and known:
-                    self.pools.forget_plans()
-                    self.snapshots.forget_all_but(self.registry.default.id)
-                    await self.snapshots.reload(self.registry.default.id)
-                known = found
-            await asyncio.sleep(ROLE_SECONDS)
-
-    async def _refresh_tenants(self) -> None:
-        """One query for all tenants in use, so that a fleet asks the main database no more often than a single one."""
-
-        async def look_up_again(tenants: list[TenantId]) -> dict[TenantId, tuple[Tenant, tuple[str, ...]]]:
-            async with self.sessions(MAIN, reason="look tenants up again", is_single=True) as tx:
-                return await select_served_again(tx, tenants)
-
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            with contextlib.suppress(FluxbaseError):
-                await self.registry.refresh(look_up_again)
-
-    async def _write_uses(self) -> None:
-        """When keys were last used: a batch every few seconds, so that a busy key costs no write a request."""
-        while True:
-            await asyncio.sleep(USES_SECONDS)
-            with contextlib.suppress(FluxbaseError):
-                await self.api_keys.write_uses()
-
-    async def _watch_catalogue(self) -> None:
-        """Where event triggers are forbidden nothing moves the schema epoch: ask every second whether something changed."""
-        is_needed = True
-        while is_needed:
-            for tenant_id in list(self._signers):
-                with contextlib.suppress(FluxbaseError):
-                    async with self.sessions(tenant_id, reason="notice changes of the schema") as tx:
-                        is_needed = await notice_changes(tx)
-            await asyncio.sleep(1)
 
     # -- what the control plane asks ----------------------------------------------------------------------------------
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,25 +12,16 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
-from tests.support.mail_server import APP, MAIL_FLOWS, SITE, WELCOME, MailServer, smtp_env
+from tests.support.mail_server import APP, SITE, WELCOME, MailServer
 from tests.support.mailed import OTHER_PASSWORD, PASSWORD, confirmed_account, follow, new_address, open_link, press, token_of
-from tests.support.server import Server, start_server
+from tests.support.parallel import PARALLEL, at_once, statuses
+from tests.support.server import Server
 from tests.support.statements import statements_of
 from tests.support.tenant import make_tenant
 
 NATIVE = "/api/v1/auth"
 VERIFIER = "v" * 64
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-PARALLEL = 200
-
-
-@pytest.fixture(scope="module")
-def weak(post: MailServer) -> Iterator[Server]:
-    """A mailing server that lacks the controls a request names, and serves a host name nobody configured as its URL."""
-    hosts = {"FLUXBASE_SERVER_ALLOWED_HOSTS": "127.0.0.1,localhost,evil.example"}
-    running = start_server(is_twin=True, env={**smtp_env(post), **MAIL_FLOWS, **hosts})
-    yield running
-    running.stop()
 
 
 def without(control: str) -> dict[str, str]:
@@ -48,20 +38,6 @@ def magic_link(server: Server, post: MailServer, email: str, **options: Any) -> 
 
 
 # -- once --------------------------------------------------------------------------------------------------------------------
-
-
-def in_parallel(server: Server, path: str, body: dict[str, str]) -> list[int]:
-    """The statuses of two hundred identical requests at the same moment."""
-
-    async def run() -> list[int]:
-        limits = httpx.Limits(max_connections=PARALLEL)
-        headers = {"apikey": server.anon_key}
-        async with httpx.AsyncClient(base_url=server.url, limits=limits, timeout=120, trust_env=False) as client:
-            answers = await asyncio.gather(*[client.post(path, json=body, headers=headers) for _ in range(PARALLEL)])
-        return [answer.status_code for answer in answers]
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: asyncio.run(run())).result(150)
 
 
 def link_proof(server: Server, post: MailServer) -> tuple[str, dict[str, str]]:
@@ -103,18 +79,19 @@ def test_two_hundred_parallel_redemptions_give_one_success(
     mailing: Server, post: MailServer, proof: Callable[[Server, MailServer], tuple[str, dict[str, str]]]
 ) -> None:
     """Whatever was mailed is redeemed once, also when everybody comes at the same moment (threat B22)."""
-    statuses = in_parallel(mailing, *proof(mailing, post))
-    assert (len(statuses), statuses.count(200)) == (PARALLEL, 1)
-    assert {status for status in statuses if status != 200} <= {400, 401, 403, 404}
+    path, body = proof(mailing, post)
+    found = statuses(at_once(mailing, "POST", path, json=body, most_connections=PARALLEL))
+    assert (len(found), found.count(200)) == (PARALLEL, 1)
+    assert set(found) <= {200, 400, 401, 403, 404}
 
 
 @pytest.mark.twin("mailed:once")
-def test_twin_that_does_not_use_a_token_up_lets_it_in_twice(weak: Server, post: MailServer) -> None:
+def test_twin_that_does_not_use_a_token_up_lets_it_in_twice(mailing_twin: Server, post: MailServer) -> None:
     """Without the conditional UPDATE the same link signs in again."""
-    path, body = link_proof(weak, post)
-    statuses = [weak.post(path, json=body, headers=without("mailed:once")).status_code for _ in range(2)]
+    path, body = link_proof(mailing_twin, post)
+    statuses = [mailing_twin.post(path, json=body, headers=without("mailed:once")).status_code for _ in range(2)]
     assert statuses == [200, 200]
-    assert [weak.post(path, json=body).status_code for _ in range(2)] == [200, 403]
+    assert [mailing_twin.post(path, json=body).status_code for _ in range(2)] == [200, 403]
 
 
 def test_scanners_that_open_a_link_leave_it_good(mailing: Server, post: MailServer) -> None:
@@ -179,13 +156,13 @@ def test_three_wrong_codes_end_the_right_one(mailing: Server, post: MailServer) 
 
 
 @pytest.mark.twin("mailed:attempts")
-def test_twin_that_does_not_count_is_guessed(weak: Server, post: MailServer) -> None:
+def test_twin_that_does_not_count_is_guessed(mailing_twin: Server, post: MailServer) -> None:
     """Without the count the right code passes after any number of wrong ones."""
     email = new_address()
-    mail = magic_link(weak, post, email)
+    mail = magic_link(mailing_twin, post, email)
     removed = without("mailed:attempts")
-    assert {guess(weak, email, code, headers=removed) for code in wrong_codes(mail.code)} == {403}
-    assert guess(weak, email, mail.code, headers=removed) == 200
+    assert {guess(mailing_twin, email, code, headers=removed) for code in wrong_codes(mail.code)} == {403}
+    assert guess(mailing_twin, email, mail.code, headers=removed) == 200
 
 
 def test_a_code_is_good_for_its_address_and_purpose_alone(mailing: Server, post: MailServer) -> None:
@@ -244,13 +221,13 @@ def test_mailed_links_die_with_their_reason(mailing: Server, post: MailServer, e
 
 
 @pytest.mark.twin("mailed:current")
-def test_twin_that_forgets_the_epoch_honours_an_old_link(weak: Server, post: MailServer) -> None:
+def test_twin_that_forgets_the_epoch_honours_an_old_link(mailing_twin: Server, post: MailServer) -> None:
     """Without the comparison a link mailed before the password changed still signs in."""
-    account = confirmed_account(weak, post)
-    body = {"type": "magiclink", "token_hash": token_of(magic_link(weak, post, account["email"]))}
-    change_password(weak, account)
-    assert weak.post("/auth/v1/verify", json=body).status_code == 403
-    assert weak.post("/auth/v1/verify", json=body, headers=without("mailed:current")).status_code == 200
+    account = confirmed_account(mailing_twin, post)
+    body = {"type": "magiclink", "token_hash": token_of(magic_link(mailing_twin, post, account["email"]))}
+    change_password(mailing_twin, account)
+    assert mailing_twin.post("/auth/v1/verify", json=body).status_code == 403
+    assert mailing_twin.post("/auth/v1/verify", json=body, headers=without("mailed:current")).status_code == 200
 
 
 def register_first(server: Server, post: MailServer) -> tuple[str, str]:
@@ -274,12 +251,12 @@ def test_who_registers_first_does_not_keep_the_account(mailing: Server, post: Ma
 
 
 @pytest.mark.twin("mailed:take-over")
-def test_twin_that_keeps_the_strangers_password_is_taken_over(weak: Server, post: MailServer) -> None:
+def test_twin_that_keeps_the_strangers_password_is_taken_over(mailing_twin: Server, post: MailServer) -> None:
     """Without it the attacker signs in to the account that the victim has confirmed."""
-    victim, password = register_first(weak, post)
-    body = {"type": "magiclink", "token_hash": token_of(magic_link(weak, post, victim))}
-    assert weak.post("/auth/v1/verify", json=body, headers=without("mailed:take-over")).status_code == 200
-    assert attackers_sign_in(weak, victim, password) == 200
+    victim, password = register_first(mailing_twin, post)
+    body = {"type": "magiclink", "token_hash": token_of(magic_link(mailing_twin, post, victim))}
+    assert mailing_twin.post("/auth/v1/verify", json=body, headers=without("mailed:take-over")).status_code == 200
+    assert attackers_sign_in(mailing_twin, victim, password) == 200
 
 
 # -- who has an account ----------------------------------------------------------------------------------------------------------
@@ -320,14 +297,14 @@ def test_an_address_with_and_one_without_account_are_the_same(mailing: Server, p
 
 
 @pytest.mark.twin("mailed:decoy")
-def test_twin_that_works_for_accounts_only_can_be_told_apart(weak: Server, post: MailServer) -> None:
+def test_twin_that_works_for_accounts_only_can_be_told_apart(mailing_twin: Server, post: MailServer) -> None:
     """Without the decoy an unknown address costs fewer statements."""
-    known, unknown = confirmed_account(weak, post)["email"], new_address()
+    known, unknown = confirmed_account(mailing_twin, post)["email"], new_address()
 
     def ask(email: str) -> Callable[[], object]:
-        return lambda: weak.post("/auth/v1/recover", json={"email": email}, headers=without("mailed:decoy"))
+        return lambda: mailing_twin.post("/auth/v1/recover", json={"email": email}, headers=without("mailed:decoy"))
 
-    assert len(statements_of(weak, ask(known))) > len(statements_of(weak, ask(unknown)))
+    assert len(statements_of(mailing_twin, ask(known))) > len(statements_of(mailing_twin, ask(unknown)))
 
 
 def test_the_pause_between_mails_is_the_same_for_both(server: Server) -> None:
@@ -354,20 +331,20 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("headers", HOSTS, ids=",".join)
-def test_no_header_decides_where_a_link_leads(weak: Server, post: MailServer, headers: dict[str, str]) -> None:
+def test_no_header_decides_where_a_link_leads(mailing_twin: Server, post: MailServer, headers: dict[str, str]) -> None:
     """The link begins with the configured URL for every header a proxy or an attacker may send (threat B16)."""
     email = new_address()
-    assert weak.post("/auth/v1/otp", json={"email": email}, headers=headers).status_code == 200
+    assert mailing_twin.post("/auth/v1/otp", json={"email": email}, headers=headers).status_code == 200
     mail = post.wait_for(email)
-    assert mail.link.startswith(f"{weak.url}/auth/v1/verify?")
+    assert mail.link.startswith(f"{mailing_twin.url}/auth/v1/verify?")
     assert "evil.example" not in mail.text + mail.part("html")
 
 
 @pytest.mark.twin("mailed:base-url")
-def test_twin_that_believes_the_host_mails_the_attackers_link(weak: Server, post: MailServer) -> None:
+def test_twin_that_believes_the_host_mails_the_attackers_link(mailing_twin: Server, post: MailServer) -> None:
     """Built from Host, the victim's token goes to the attacker's server."""
     email = new_address()
-    weak.post("/auth/v1/otp", json={"email": email}, headers={"host": "evil.example", **without("mailed:base-url")})
+    mailing_twin.post("/auth/v1/otp", json={"email": email}, headers={"host": "evil.example", **without("mailed:base-url")})
     assert post.wait_for(email).link.startswith("http://evil.example/auth/v1/verify?token=fb_ot_")
 
 
@@ -401,13 +378,13 @@ def test_configured_strings_are(mailing: Server) -> None:
 
 
 @pytest.mark.twin("mailed:redirects")
-def test_twin_that_allows_any_redirect_hands_the_session_over(weak: Server) -> None:
+def test_twin_that_allows_any_redirect_hands_the_session_over(mailing_twin: Server) -> None:
     """Without the exact list a link made for an attacker's site takes the session there."""
     body = {"type": "magiclink", "email": new_address(), "redirect_to": "https://evil.example/"}
     removed = without("mailed:redirects")
-    made = weak.post("/auth/v1/admin/generate_link", key="service", json=body, headers=removed).json()
-    page = weak.get(made["action_link"].removeprefix(weak.url), key=None, headers=removed)
-    assert press(weak, page, headers=removed).headers["location"].startswith("https://evil.example/#access_token=")
+    made = mailing_twin.post("/auth/v1/admin/generate_link", key="service", json=body, headers=removed).json()
+    page = mailing_twin.get(made["action_link"].removeprefix(mailing_twin.url), key=None, headers=removed)
+    assert press(mailing_twin, page, headers=removed).headers["location"].startswith("https://evil.example/#access_token=")
 
 
 def test_no_token_in_any_query_or_log_line(mailing: Server, post: MailServer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.parallel import PARALLEL, at_once, statuses
 from tests.support.server import start_server
 from tests.support.tenant import TenantHandle, make_tenant
 
@@ -221,7 +222,7 @@ def test_nobody_else_is_an_administrator(instance: Instance) -> None:
 
 
 def test_an_invitation_is_accepted_once_and_only_while_it_holds(instance: Instance) -> None:
-    """Twenty at once make one account; used, withdrawn, expired and unknown tokens get the same 404; its token is stored nowhere."""
+    """Two hundred at once make one account; used, withdrawn, expired and unknown tokens get the same 404; its token is stored nowhere."""
     server, root = instance.server, instance.root["access_token"]
     invited = instance.invite("many@acme.example", instance.acme)
 
@@ -230,9 +231,9 @@ def test_an_invitation_is_accepted_once_and_only_while_it_holds(instance: Instan
 
     assert server.get(f"/api/v1/invitations/{invited['token']}/validate", key=None).json()["email"] == "many@acme.example"
     assert server.post(f"/api/v1/invitations/{invited['token']}/accept", key=None, json={"password": "short"}).status_code == 400
-    with ThreadPoolExecutor(10) as pool:
-        answers = [answer.status_code for answer in pool.map(lambda _: accept(invited["token"]), range(20))]
-    assert answers.count(201) == 1
+    answers = statuses(at_once(server, "POST", f"/api/v1/invitations/{invited['token']}/accept", json={"password": PASSWORD}))
+    assert (len(answers), answers.count(201)) == (PARALLEL, 1)
+    assert set(answers) == {201, 404}
     withdrawn, expired = instance.invite("a@acme.example", instance.acme), instance.invite("b@acme.example", instance.acme)
     boss = {"key": instance.boss["access_token"], "headers": {"x-fb-tenant": instance.acme.id}}
     assert server.request("DELETE", f"{ADMIN}/invitations/{withdrawn['id']}", **boss).status_code == 204
@@ -246,6 +247,29 @@ def test_an_invitation_is_accepted_once_and_only_while_it_holds(instance: Instan
     ).json()
     assert server.request("DELETE", f"{ADMIN}/invitations/{foreign['id']}", **boss).status_code == 404
     assert "c@other.example" not in server.get(f"{ADMIN}/invitations", **boss).text
+
+
+def test_an_invitation_for_a_taken_address_changes_nobody(instance: Instance) -> None:
+    """Who has an account keeps it as it is, password and tenants; the invitation is refused, stays unused, and signs nobody in."""
+    server, email = instance.server, "twice@acme.example"
+    first, second = instance.invite(email, instance.acme), instance.invite(email, instance.other)
+
+    def accept(token: str, password: str) -> Any:
+        return server.post(f"/api/v1/invitations/{token}/accept", key=None, json={"password": password, "name": "Mallory"})
+
+    def account() -> list[tuple[Any, ...]]:
+        return server.root_sql(
+            f"select u.encrypted_password, u.role, u.raw_user_meta_data, u.epoch, (select count(*) from platform.tenant_admins a "
+            f"where a.user_id = u.id) from auth.users u where u.email = '{email}'"
+        )
+
+    assert accept(first["token"], PASSWORD).status_code == 201
+    before = account()
+    refused = accept(second["token"], "copper lantern 58 fog")
+    assert (refused.status_code, refused.json()["code"]) == (400, "INVALID_INPUT")
+    assert "access_token" not in refused.text
+    assert account() == before
+    assert server.root_sql(f"select accepted_at from platform.invitations where id = '{second['id']}'") == [(None,)]
 
 
 @pytest.mark.twin("platform:invitation-once")

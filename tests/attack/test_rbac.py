@@ -283,3 +283,19 @@ def test_bad_roles_are_refused_whole(ruled: Server, body: object) -> None:
     assert ruled.request("PUT", f"{ADMIN}/roles/bad", key="service", json=body).status_code == 400
     assert ruled.request("PUT", f"{ADMIN}/roles/service_role", key="service", json={}).status_code == 400
     assert "bad" not in {role["name"] for role in ruled.get(f"{ADMIN}/roles", key="service").json()["roles"]}
+
+
+def test_nobody_owns_no_organisation(ruled: Server) -> None:
+    """An owner whom an administrator names must be an account: else a clear 404 and nothing is written, for an id that a later account might get."""
+    gone, owner = sign_up(ruled), sign_up(ruled)
+    assert ruled.request("DELETE", f"/auth/v1/admin/users/{gone.id}", key="service", json={"should_soft_delete": True}).status_code == 200
+    before = ruled.root_sql("select (select count(*) from auth.organisations), (select count(*) from auth.memberships)")
+    for who in (new_user(), gone.id):
+        answer = ruled.post("/api/v1/orgs", key="service", json={"slug": f"of-{who}", "owner_id": who})
+        assert (answer.status_code, answer.json()["error"]) == (404, "No such user.")
+        assert "owner_id" in answer.json()["hint"]
+    assert ruled.post("/api/v1/orgs", key="service", json={"slug": "x", "owner_id": "nobody"}).status_code == 400
+    assert ruled.root_sql("select (select count(*) from auth.organisations), (select count(*) from auth.memberships)") == before
+    made = ruled.post("/api/v1/orgs", key="service", json={"slug": f"of-{owner.id}", "owner_id": owner.id})
+    assert made.status_code == 201, made.text
+    assert [each["slug"] for each in ruled.get("/api/v1/orgs", key=owner.access).json()["organisations"]] == [f"of-{owner.id}"]

@@ -1,14 +1,16 @@
-"""Refresh tokens: used once, one child whatever the hurry, and the end of the family when one is used again later (threat B22)."""
+"""Refresh tokens: used once, one child whatever the hurry, and the end of the family when one is used again later (threats B22, B25)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from tests.support.accounts import Account, refresh, sign_up
+from tests.support.second_factor import FREE, GOTRUE, Guarded, claims, guarded, without
 from tests.support.server import Server, start_server
 
 PARALLEL = 200
@@ -26,7 +28,7 @@ def use_long_ago(account: Account, token: str) -> None:
 async def redeem_all(server: Server, token: str) -> list[httpx.Response]:
     """The same token, two hundred times at once, over both dialects."""
     limits = httpx.Limits(max_connections=50)
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False, timeout=60, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=server.url, trust_env=False, verify=False, timeout=60, limits=limits) as client:
         paths = ("/api/v1/auth/refresh", "/auth/v1/token?grant_type=refresh_token")
         return await asyncio.gather(*(client.post(paths[n % 2], json={"refresh_token": token}) for n in range(PARALLEL)))
 
@@ -119,6 +121,66 @@ def test_only_hashes_of_refresh_tokens_are_stored(server: Server) -> None:
     ))  # fmt: skip
     assert account.refresh not in text
     assert child not in text
+
+
+# -- and its level ---------------------------------------------------------------------------------------------------------------
+
+
+def stolen_before_the_step_up(server: Server, rotations: int, headers: dict[str, str] | None = None) -> tuple[Guarded, str]:
+    """Who showed a second factor a moment ago, and his first refresh token, from which so many others came before he did."""
+    options = {"headers": headers or {}}
+    account = sign_up(server, **options)
+    token = account.refresh
+    for _ in range(rotations):
+        token = refresh(server, token, **options).json()["refresh_token"]
+    user = guarded(server, account, headers=options["headers"])
+    server.root_sql(f"update auth.refresh_tokens set used_at = clock_timestamp() where token_hash = sha256('{account.refresh}')")
+    return user, account.refresh
+
+
+@pytest.mark.parametrize("rotations", [1, 2])
+def test_a_parent_replayed_after_a_step_up_gives_no_higher_level(server: Server, rotations: int) -> None:
+    """Within the grace, too, whoever holds the token of before has shown no second factor (threat B25); the owner's session goes on."""
+    user, stolen = stolen_before_the_step_up(server, rotations)
+    assert claims(user.access)["aal"] == "aal2"
+    answers = [refresh(server, stolen), server.post("/auth/v1/token?grant_type=refresh_token", json={"refresh_token": stolen})]
+    assert [answer.status_code for answer in answers] == [401, 400]
+    assert answers[1].json()["error_code"] == "refresh_token_already_used"
+    assert user.account.user().status_code == 200
+    again = refresh(server, user.account.refresh)
+    assert (again.status_code, claims(again.json()["access_token"])["aal"]) == (200, "aal2")
+
+
+def test_a_child_that_a_step_up_did_not_see_is_worth_nothing(server: Server) -> None:
+    """One that a rotation at the same moment left behind: unused, of the raised session, and refused; the session goes on."""
+    account = sign_up(server)
+    child = refresh(server, account.refresh).json()["refresh_token"]
+    user = guarded(server, account)
+    server.root_sql(f"""insert into auth.refresh_tokens (token_hash, tenant_id, session_id, aal, parent_hash, expires_at)
+                        select sha256('{child}'), tenant_id, session_id, 'aal1', sha256('{account.refresh}'), expires_at
+                          from auth.refresh_tokens where token_hash = sha256('{account.refresh}')""")
+    assert [refresh(server, child).status_code for _ in range(2)] == [401, 401]
+    assert refresh(server, user.account.refresh).status_code == 200
+
+
+def test_a_removed_factor_lowers_the_refresh_tokens(server: Server) -> None:
+    """What was given out at aal2 goes on as aal1, and a factor shown later does not raise it again."""
+    user = guarded(server)
+    assert server.request("DELETE", f"{GOTRUE}/factors/{user.factor}", key=user.access).status_code == 200
+    lowered = refresh(server, user.account.refresh).json()
+    assert claims(lowered["access_token"])["aal"] == "aal1"
+    guarded(server, replace(user.account, access=lowered["access_token"], refresh=lowered["refresh_token"]))
+    assert refresh(server, user.account.refresh).status_code == 401
+
+
+@pytest.mark.twin("sessions:token-level")
+def test_twin_whose_tokens_follow_the_session_gives_the_thief_aal2(twin: Server) -> None:
+    """Where every token of a session is worth what the session is, the copy of before gets an access token of aal2."""
+    user, stolen = stolen_before_the_step_up(twin, 2, without("sessions:token-level"))
+    answer = refresh(twin, stolen, headers=FREE)
+    assert answer.status_code == 200, answer.text
+    assert claims(answer.json()["access_token"])["aal"] == "aal2"
+    assert user.account.user().status_code == 200
 
 
 @pytest.mark.twin("auth:refresh-reuse")

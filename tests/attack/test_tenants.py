@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from fluxbase.app import target_of
 from fluxbase.config import load_config
 from fluxbase.crypto.master import MasterKey
 from fluxbase.db.provision import login_name
 from fluxbase.db.tenant_database import fdw_login_name
+from fluxbase.parts.target import target_of
 from tests.support.server import Server, start_server
 from tests.support.tenant import TenantHandle, cluster_sql, make_tenant
 

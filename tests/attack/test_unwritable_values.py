@@ -50,3 +50,22 @@ def test_metadata_that_no_column_keeps(server: Server, path: str, value: str) ->
     address = f"{uuid.uuid4().hex}@example.org"
     refused(server, path, (METADATA[path] % value).replace("@@", address))
     assert server.sql("select count(*) from auth.users where email = %s", (address,)) == [(0,)]
+
+
+BIRTHDAY = """
+create or replace function public.note_birthday() returns trigger language plpgsql security definer set search_path = '' as $$
+begin perform (new.raw_user_meta_data ->> 'birthday')::date, (new.raw_user_meta_data ->> 'pattern') ~ (new.raw_user_meta_data ->> 'pattern'); return new; end $$;
+create trigger a_birthday after insert on auth.users for each row execute function public.note_birthday()"""
+
+
+@pytest.mark.parametrize("metadata", ['{"birthday":"soon-canary"}', '{"birthday":"2024-02-30"}', '{"pattern":"canary("}'])
+def test_a_value_that_the_applications_trigger_cannot_read(server: Server, metadata: str) -> None:
+    """Whatever data exception it is (no date, a date out of range, a bad expression): the sender's, in constant words, and no account is made."""
+    server.sql(BIRTHDAY)
+    address = f"{uuid.uuid4().hex}@example.org"
+    try:
+        for path, member in (("/api/v1/auth/signup", "user_metadata"), ("/auth/v1/signup", "data")):
+            refused(server, path, f'{{"email":"{address}","password":"{PASSWORD}","{member}":{metadata}}}')
+    finally:
+        server.sql("drop function public.note_birthday() cascade")
+    assert server.sql("select count(*) from auth.users where email = %s", (address,)) == [(0,)]

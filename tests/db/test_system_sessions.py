@@ -12,7 +12,7 @@ import pytest
 
 from fluxbase.db.connection import StatementError
 from fluxbase.db.session import SystemSessions
-from fluxbase.kernel.errors import FluxbaseError, Unavailable
+from fluxbase.kernel.errors import FluxbaseError, InvalidInput, Unavailable
 from tests.support.server import Server
 
 PID = "select pg_backend_pid()"
@@ -122,3 +122,39 @@ def test_a_dead_connection_is_replaced_unless_something_may_have_been_kept(serve
 
     assert len(set(run(server, scenario))) == 2
     assert server.sql("select n from ledger") == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "value"),
+    [
+        ("select $1::text::date", "canary"), ("select $1::text::date", "2024-02-30"), ("select now() + $1::text::interval", "999999999 years"),
+        ("select 'x' ~ $1::text", "canary("), ("select 'canaryx' like $1::text", "canary\\"), ("select 1 limit $1::text::bigint", "-1"),
+        ("select $1::text::smallint", "40000"), ("select $1::text::uuid", "canary"), ("select $1::text::json", "{canary"),
+        ("select make_date($1::text::int, 1, 1)", "0"), ("select decode($1::text, 'base64')", "canary!"),
+        ("select chr($1::text::int)", "-1"), ("select $1::text::varchar(3)::bit(4)", "0x1"),
+    ],
+)  # fmt: skip
+def test_a_value_that_no_column_keeps_is_the_senders(server: Server, statement: str, value: str) -> None:
+    """Every data exception (SQLSTATE class 22) is a declared 400 in constant words, without what was sent."""
+
+    async def scenario(sessions: SystemSessions) -> FluxbaseError:
+        with pytest.raises(InvalidInput) as caught:
+            async with sessions("x", reason="test") as tx:
+                await tx.fetch(statement, value)
+        assert await block(sessions, "select 1") == [(1,)]
+        return caught.value
+
+    error = run(server, scenario)
+    assert (error.code, error.message) == ("invalid_value", "A value is one that PostgreSQL cannot read or keep.")
+    assert (error.details, error.hint) == (None, None)
+
+
+@pytest.mark.parametrize("statement", ["select 1 / 0", "do $$ declare a int[]; begin a[null] := 1; end $$"])
+def test_a_data_exception_that_is_ours_is_not_the_senders(server: Server, statement: str) -> None:
+    """A division by zero and a null are mistakes of a statement: nobody is told that his value is wrong."""
+
+    async def scenario(sessions: SystemSessions) -> None:
+        with pytest.raises(StatementError):
+            await block(sessions, statement)
+
+    run(server, scenario)

@@ -42,7 +42,7 @@ _REASONS = {
         "auth.session_store:end_sessions:0 auth.session_store:is_fresh:0 auth.session_store:list_sessions:0 "
         "auth.session_store:raise_session:0 auth.session_store:select_current:0 auth.user_store:delete_user:0 "
         "auth.user_store:delete_user:1 auth.user_store:delete_user:2 auth.user_store:move_epoch:0 "
-        "auth.user_store:replace_hash:0 auth.user_store:update_user:0 auth.api_key_store:delete_keys_of:0 "
+        "auth.user_store:replace_hash:0 auth.user_store:update_user:0 auth.api_key_store:count_keys:0 auth.api_key_store:delete_keys_of:0 "
         "auth.one_time_store:drop_unproven:1 auth.session_store:begin_session:0"
     ),
     "it also names an organisation that the caller was let into before, found in his tenant": (

@@ -43,7 +43,7 @@ from fluxbase.tenancy import settings as tenant_settings
 from fluxbase.web import errors as web_errors
 from fluxbase.web.middleware import authorise, idempotency
 from fluxbase.web.native import tenant_settings as settings_routes
-from tests.support import account_twins, gate_twins, mailed_twins, platform_twins
+from tests.support import account_twins, gate_twins, mailed_twins, platform_twins, proof_twins
 
 REMOVED: ContextVar[frozenset[str]] = ContextVar("REMOVED", default=frozenset())
 _LOADED = (service, executor)  # so that _lift finds their names
@@ -239,6 +239,7 @@ LIFTED: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     **gate_twins.LIFTED,
     **mailed_twins.LIFTED,
     **platform_twins.LIFTED,
+    **proof_twins.LIFTED,
     "idempotency:owner": (idempotency, "owner_of", _answers(("everybody",))),
     "settings:place": (tenant_settings, "_place", lambda _: lambda _tenant, key: f"anywhere:{key}"),
     "settings:deciders": (tenant_settings, "may_decide", _answers(True)),

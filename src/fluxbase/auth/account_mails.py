@@ -119,6 +119,7 @@ class AccountMails:
         """A code to the signed-in user's own address. Raises AuthError ``email_not_confirmed``."""
         if user.email is None or user.email_confirmed_at is None:
             raise AuthError("Reauthentication needs a confirmed e-mail address", code="email_not_confirmed", status=422)
+        await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(user.email))  # each new code is three more guesses
         async with self._transactions(tenant, reason="mail a reauthentication code") as tx:
             await self._tokens.send(tx, tenant, Asked("reauthentication", user.email, user))
 

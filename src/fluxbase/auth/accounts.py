@@ -225,13 +225,14 @@ class Accounts:
         return True
 
     async def _prove(self, tenant: Tenant, user: User, session: Session | None, nonce: str | None) -> None:
-        """Step-up before anything is compared with the account, in a transaction of its own: a wrong nonce stays counted (B26)."""
+        """Step-up, or the nonce mailed to the user, before anything is compared with the account. In a transaction of its own, which
+        commits: a wrong nonce stays counted, a right one is used up whatever becomes of the change (B22, B26)."""
         async with self._transactions(tenant, reason="prove a change of the account") as tx:
-            is_nonce = nonce is not None and self.check_nonce is not None
-            is_right = is_nonce and await self.check_nonce(tx, tenant, user, nonce or "")  # type: ignore[misc] # looked at just before
-            if not is_nonce:
-                await self.require_fresh(tx, tenant, user, session)
-        if is_nonce and not is_right:
+            if nonce is None or self.check_nonce is None:
+                await self.require_fresh(tx, tenant, session)
+                return
+            is_right = await self.check_nonce(tx, tenant, user, nonce)
+        if not is_right:
             raise AuthError("Nonce has expired or is invalid", code="reauthentication_not_valid")
 
     async def require_password(self, tenant: Tenant, user: User, password: str) -> None:
@@ -249,15 +250,8 @@ class Accounts:
         if user.is_locked:
             raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")
 
-    async def require_fresh(self, tx: SystemTx, tenant: Tenant, user: User, session: Session | None, nonce: str | None = None) -> None:
-        """Step-up: the session's user proved himself in the last ``step_up_seconds``, or shows the nonce mailed to him.
-
-        Raises AuthError ``reauthentication_needed`` or ``reauthentication_not_valid``.
-        """
-        if nonce is not None and self.check_nonce is not None:
-            if await self.check_nonce(tx, tenant, user, nonce):
-                return
-            raise AuthError("Nonce has expired or is invalid", code="reauthentication_not_valid")
+    async def require_fresh(self, tx: SystemTx, tenant: Tenant, session: Session | None) -> None:
+        """Step-up: the session's user proved himself in the last ``step_up_seconds``. Raises AuthError ``reauthentication_needed``."""
         if session is None or not await session_store.is_fresh(tx, tenant.id, session.id, seconds=tenant.settings.auth.step_up_seconds):
             raise AuthError("This change needs a fresh sign-in: sign in again, or reauthenticate.", code="reauthentication_needed")
 

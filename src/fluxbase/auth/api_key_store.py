@@ -49,6 +49,16 @@ async def select_keys(tx: SystemTx, tenant: TenantId, kind: str, user: str | Non
     )  # fmt: skip
 
 
+async def count_keys(tx: SystemTx, tenant: TenantId, user: str) -> int:
+    """How many client keys a user has. Makers of the same user's keys take turns until their transactions end."""
+    await tx.fetch("select pg_advisory_xact_lock(hashtextextended('client keys ' || $1::text || $2::text, 0))::text", tenant, user)
+    rows = await tx.fetch(
+        "select count(*)::text from auth.api_keys where tenant_id = $1::text::uuid and kind = 'client' and user_id = $2::text::uuid",
+        tenant, user,
+    )  # fmt: skip
+    return int(rows[0][0])
+
+
 async def select_key(tx: SystemTx, tenant: TenantId, kind: str, key: str) -> Row | None:
     """One key, locked until the transaction ends."""
     rows = await _all(

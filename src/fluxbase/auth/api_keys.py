@@ -133,7 +133,7 @@ class ApiKeys:
             raise RuntimeError("a key that was just made does not parse")
         row |= {"kind": kind, "role": role, "user_id": owner, "key_prefix": text[:SHOWN_LETTERS], "created_by": actor_of(principal)}
         async with self._open(principal, "make a key") as tx:
-            if owner is not None and len(await store.select_keys(tx, tenant.id, kind, owner)) >= MOST_KEYS:
+            if owner is not None and await store.count_keys(tx, tenant.id, owner) >= MOST_KEYS:
                 raise Conflict(f"A user has at most {MOST_KEYS} keys.", code="too_many_keys")
             made = await store.insert_key(tx, tenant.id, row, parsed.digest)
             await self._note(tx, principal, "created", made["id"], {"kind": kind, "scopes": sorted(new.scopes), "user": owner})

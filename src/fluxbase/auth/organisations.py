@@ -12,8 +12,10 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import rbac_store as store
+from fluxbase.auth import user_store
 from fluxbase.auth.roles import actor_of, refuse_more_than_own
 from fluxbase.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
+from fluxbase.kernel.ids import UserId
 from fluxbase.kernel.permissions import administers, covers
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from fluxbase.auth.ports import AuditRecorder, SystemSessions
     from fluxbase.auth.rbac_store import Row
-    from fluxbase.kernel.ids import TenantId, UserId
+    from fluxbase.kernel.ids import TenantId
     from fluxbase.kernel.principal import Principal
     from fluxbase.tenancy.registry import Tenant
 
@@ -58,7 +60,7 @@ class Organisations:
             return await store.select_organisations(tx, principal.tenant, user, limit=PAGE, offset=offset)
 
     async def create(self, principal: Principal, slug: str, name: str, metadata: Row, owner: str | None) -> Row:
-        """Make one; a user becomes its owner, an administrator may name another. Raises InvalidInput, Forbidden, Conflict."""
+        """Make one; a user becomes its owner, an administrator may name another. Raises InvalidInput, Forbidden, NotFound, Conflict."""
         if not SLUG.fullmatch(slug) or "--" in slug:
             raise InvalidInput("Not a slug.", code="bad_slug", hint="Lower-case letters, digits and single hyphens, 63 at most.")
         if owner is not None and not _is_administrator(principal):
@@ -66,6 +68,8 @@ class Organisations:
         async with self._open(principal, "make an organisation") as tx:
             if not _is_administrator(principal):
                 await self._refuse_too_many(tx, principal)
+            if owner is not None and await user_store.select_user(tx, principal.tenant, UserId(owner), is_locking=True) is None:
+                raise NotFound("No such user.", code="unknown_user", hint="owner_id: the id of an account of this tenant.")
             for role, (about, permissions) in BUILT_IN.items():
                 await store.upsert_role(tx, principal.tenant, role, about, permissions, keeps=True)
             row = await store.insert_organisation(tx, principal.tenant, slug, _name(name or slug), metadata, principal.user_id)

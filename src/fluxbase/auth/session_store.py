@@ -35,8 +35,8 @@ def _new_session(source: str) -> str:
                     nullif($7::text, '')::inet, now() + make_interval(secs => $8::text::integer){source}
              returning *),
            t as (
-             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
-             select decode($9::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
+             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, aal, expires_at)
+             select decode($9::text, 'hex'), s.tenant_id, s.id, s.aal, s.expires_at from s)
            select {_SESSION} from s"""  # noqa: S608 - constant columns
 
 
@@ -74,20 +74,21 @@ async def begin_session(
 async def rotate(
     tx: SystemTx, tenant: TenantId, *, token_hash: bytes, child_hash: bytes, user_agent: str, address: str, lifetime_seconds: int
 ) -> tuple[User, Session] | None:
-    """Use a refresh token, once: one conditional UPDATE (invariant 12). None when it was used, has expired or its session has ended."""
+    """Use a refresh token, once: one conditional UPDATE (invariant 12). None when it was used, has expired, its session has ended or
+    shown a second factor since it was given out: whoever holds it has not shown that factor (B25)."""
     rows = await tx.fetch(
         """with used as (
              update auth.refresh_tokens t set used_at = clock_timestamp()
               where t.token_hash = decode($2::text, 'hex') and t.tenant_id = $1::text::uuid and t.used_at is null and t.expires_at > now()
-             returning t.session_id),
+             returning t.session_id, t.aal),
            s as (
              update auth.sessions s set last_used_at = now(), expires_at = now() + make_interval(secs => $4::text::integer),
                     user_agent = coalesce(nullif($5::text, ''), s.user_agent), address = coalesce(nullif($6::text, '')::inet, s.address)
-               from used where s.id = used.session_id and s.ended_at is null and s.expires_at > now()
+               from used where s.id = used.session_id and s.ended_at is null and s.expires_at > now() and used.aal >= s.aal
                 and not s.amr @> '[{"method": "impersonation"}]' returning s.*),
            child as (
-             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, parent_hash, expires_at)
-             select decode($3::text, 'hex'), s.tenant_id, s.id, decode($2::text, 'hex'), s.expires_at from s)
+             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, aal, parent_hash, expires_at)
+             select decode($3::text, 'hex'), s.tenant_id, s.id, s.aal, decode($2::text, 'hex'), s.expires_at from s)
            select """  # noqa: S608 - constant columns
          f"{_SESSION}, {_USER}"
          """ from s join auth.users u on u.tenant_id = s.tenant_id and u.id = s.user_id and u.deleted_at is null
@@ -100,11 +101,14 @@ async def rotate(
 async def select_used(
     tx: SystemTx, tenant: TenantId, token_hash: bytes, *, grace_seconds: int
 ) -> tuple[str, SessionId, User, Session] | None:
-    """What a refresh token that could not be used is: ``fresh`` (used a moment ago), ``reused``, ``expired`` or ``ended``."""
+    """What a refresh token that could not be used is: ``fresh`` (used a moment ago), ``superseded`` (the same, but its child is not
+    worth the session's level), ``reused``, ``expired`` or ``ended``."""
     rows = await tx.fetch(
         """select case when s.ended_at is not null then 'ended'
                        when t.used_at is null or s.expires_at <= now() then 'expired'
-                       when t.used_at > clock_timestamp() - make_interval(secs => $3::text::integer) then 'fresh' else 'reused' end,
+                       when t.used_at <= clock_timestamp() - make_interval(secs => $3::text::integer) then 'reused'
+                       when exists (select from auth.refresh_tokens c where c.parent_hash = t.token_hash and c.aal >= s.aal) then 'fresh'
+                       else 'superseded' end,
                   s.id::text, """  # noqa: S608 - constant columns
          f"{_USER}, {_SESSION}"
          """ from auth.refresh_tokens t join auth.sessions s on s.id = t.session_id
@@ -149,8 +153,8 @@ async def raise_session(
              returning s.*),
            gone as (delete from auth.refresh_tokens t using s where t.session_id = s.id and t.used_at is null),
            t as (
-             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, expires_at)
-             select decode($6::text, 'hex'), s.tenant_id, s.id, s.expires_at from s)
+             insert into auth.refresh_tokens (token_hash, tenant_id, session_id, aal, expires_at)
+             select decode($6::text, 'hex'), s.tenant_id, s.id, s.aal, s.expires_at from s)
            select """  # noqa: S608 - constant columns
         + _SESSION
         + " from s",

@@ -2,7 +2,8 @@
 
 A refresh token is used once. Its child is derived from it with the master key, so that a client that lost the answer, and
 two hundred tabs that refresh at the same moment, get the same child within ``refresh_grace_seconds`` although only hashes
-are stored; a later second use means that somebody copied the token: its whole family, which is the session, ends.
+are stored; a later second use means that somebody copied the token: its whole family, which is the session, ends. A token
+is never worth more than the session was when it was given out: a step-up leaves the tokens before it behind (B25).
 """
 
 from __future__ import annotations
@@ -106,12 +107,14 @@ class Sessions:
         match verdict:
             case "fresh" if not user.is_banned and user.deleted_at is None:
                 return (user, session), None
+            case "superseded":  # the session has shown a second factor since: only its new token says so
+                return None, _already_used()
             case "reused":
                 await self.end(tx, tenant, user.id, session_id, reason="refresh token reused")
                 await self._record(
                     tx, action="auth.refresh_token.reused", actor=f"user:{user.id}", resource=f"session:{session_id}", details={}
                 )
-                return None, AuthError("Invalid Refresh Token: Already Used", code="refresh_token_already_used")
+                return None, _already_used()
             case "expired":
                 return None, AuthError("Invalid Refresh Token: Session Expired", code="session_expired")
             case _:
@@ -191,6 +194,10 @@ def app_metadata(user: User) -> dict[str, object]:
 
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
+
+
+def _already_used() -> AuthError:
+    return AuthError("Invalid Refresh Token: Already Used", code="refresh_token_already_used")
 
 
 def _not_found() -> AuthError:

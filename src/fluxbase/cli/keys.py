@@ -112,8 +112,9 @@ def _run(data: Path | None, is_json: bool, use: Callable[[Any], Awaitable[dict[s
     from fluxbase.db.instance import ClusterError, Instance, running_config
 
     async def run() -> dict[str, str]:
-        from fluxbase.app import open_program, public_url
+        from fluxbase.app import open_program
         from fluxbase.db.conninfo import as_url
+        from fluxbase.worker import public_url
 
         config = running_config(data)
         if config.database.url is None and not Instance(config.data_dir).is_held():

@@ -18,10 +18,10 @@ def owner_connection(data: Path | None) -> Generator[str]:
     An embedded PostgreSQL that is not running is started for the command and stopped after it. Raises :class:`OwnerConnectionError`,
     ConfigError.
     """
-    from fluxbase.app import target_of
     from fluxbase.crypto.master import MasterKey, MasterKeyError
     from fluxbase.db.cluster import Cluster, ClusterError
     from fluxbase.db.instance import Instance, running_config
+    from fluxbase.parts.target import target_of
 
     config = running_config(data)
     if config.database.url is None and not (config.data_dir / "postgres").exists():

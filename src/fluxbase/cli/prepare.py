@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fluxbase import __version__
-from fluxbase.app import EMBEDDED_DATABASE, Target, open_program, target_of
+from fluxbase.app import open_program
 from fluxbase.cli.listener import bind, check_certificate
 from fluxbase.cli.prepare_peer import check_peer
 from fluxbase.config import Config
@@ -20,6 +20,7 @@ from fluxbase.db.instance import ClusterError, Instance
 from fluxbase.db.provision import ProvisionError, ensure_database, provision
 from fluxbase.db.seeds import load_seeds
 from fluxbase.db.user_migrations import apply_pending
+from fluxbase.parts.target import EMBEDDED_DATABASE, Target, target_of
 from fluxbase.worker import public_url
 
 if TYPE_CHECKING:

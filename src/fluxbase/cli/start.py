@@ -182,13 +182,13 @@ def changed_fixed(old: Config, new: Config) -> list[str]:
 
 def _may_reload(prepared: Prepared, log: Any) -> Config | None:
     """Read the configuration again; what new workers may start with, or None. A refusal leaves everything as it was."""
-    from fluxbase.app import target_of
     from fluxbase.cli.listener import check_certificate
     from fluxbase.cli.prepare import provision_database
     from fluxbase.config import ConfigError, load_config
     from fluxbase.crypto.master import MasterKey, MasterKeyError
     from fluxbase.db.instance import ClusterError
     from fluxbase.db.provision import ProvisionError
+    from fluxbase.parts.target import target_of
 
     try:
         config = load_config()

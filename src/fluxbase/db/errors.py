@@ -57,8 +57,8 @@ class Translate(Protocol):
         ...
 
 
-def unwritable(why: str = "The text has a character that PostgreSQL cannot keep.") -> InvalidInput:
-    """What a value gets that no column takes: half a surrogate pair, an escaped NUL in JSON, a number out of range."""
+def unwritable(why: str = "A value is one that PostgreSQL cannot read or keep.") -> InvalidInput:
+    """What a value gets that no column takes: half a surrogate pair, an escaped NUL in JSON, a number or date out of range."""
     return InvalidInput(why, code="invalid_value")
 
 

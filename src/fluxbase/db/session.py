@@ -43,8 +43,10 @@ ADMIT = "select set_config('statement_timeout', $2, true), fluxbase.admit($1::te
 _BEGIN, _COMMIT, _ROLLBACK = (("begin", ()), ("commit", ()), ("rollback", ()))
 _AWAY = ("08", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that say nothing of the statement: try again later."""
-_DATA = ("22001", "22003", "22021", "22P02", "22P05")
-"""SQLSTATEs of values that a type refuses: who sent them hears of it."""
+_DATA = "22"
+"""Class of SQLSTATE of values that a type or a function refuses: who sent them hears of it."""
+_OURS = ("22004", "22012", "2202H")
+"""Of that class, what no value that was sent can cause: a null, a division by zero, a repeatable sample."""
 _adapter = Transformer()
 """Turns results into Python's types; keeps nothing between two calls."""
 
@@ -178,7 +180,7 @@ class SystemSessions:
             except StatementError as error:
                 if error.sqlstate.startswith(_AWAY):
                     raise _unavailable() from error
-                if error.sqlstate in _DATA:
+                if error.sqlstate.startswith(_DATA) and error.sqlstate not in _OURS:
                     raise unwritable() from None  # its message and context would repeat what was sent
                 raise
             finally:

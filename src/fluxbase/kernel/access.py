@@ -28,6 +28,8 @@ class Access(StrEnum):
     """A platform administrator's own account."""
     LOOPBACK = "loopback"
 
+    __hash__ = str.__hash__  # enum's own is written in Python, and every request asks sets of these
+
 
 class Subject(StrEnum):
     """Whom a limit counts."""

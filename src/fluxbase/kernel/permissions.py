@@ -36,6 +36,10 @@ OWNERS = frozenset({_KIND.ACCESS_TOKEN, _KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLAT
 INSTANCE = frozenset({_KIND.KEY, _KIND.SERVICE_KEY, _KIND.PLATFORM_TOKEN})
 PLATFORM = frozenset({_KIND.PLATFORM_TOKEN})
 _OPEN_TO_IMPERSONATORS = frozenset({"tables:rows:write", "rpc:functions:execute", "auth:impersonation:stop"})
+_OPEN = frozenset({Access.PUBLIC, Access.ENTRY})
+_OF_USERS = frozenset({Access.USER, Access.PENDING})
+_OF_ANY_CREDENTIAL = frozenset({Access.OPTIONAL, Access.CREDENTIAL})
+_LOOPBACK, _OPTIONAL, _NONE = Access.LOOPBACK, Access.OPTIONAL, _KIND.NONE  # Python 3.11 looks an enumeration's member up in Python
 ALL_SCOPES = "*"
 OUTSIDE = "outside"
 """What a platform administrator is who has entered no tenant."""
@@ -125,14 +129,14 @@ def covers(held: Iterable[str], wanted: str) -> bool:
 
 def authorise(access: Access, permission: Permission | None, principal: Principal | None, *, address: str, instance: TenantId) -> None:
     """Raises Unauthenticated or Forbidden unless this caller may use a route with this access and permission."""
-    if access in (Access.PUBLIC, Access.ENTRY):
+    if access in _OPEN:
         return
-    if access is Access.LOOPBACK:
+    if access is _LOOPBACK:
         if address not in {"127.0.0.1", "::1"}:
             raise Forbidden("Only callers on this machine.", code="loopback_only")
         return
-    if principal is None or principal.credential is _KIND.NONE:
-        if access is Access.OPTIONAL:
+    if principal is None or principal.credential is _NONE:
+        if access is _OPTIONAL:
             return
         raise Unauthenticated("A credential is required.", code="missing_credential")
     _check_credential(permission, principal)
@@ -140,10 +144,12 @@ def authorise(access: Access, permission: Permission | None, principal: Principa
         raise Forbidden("Name a tenant that you administer.", code="no_tenant_named", hint="X-FB-Tenant: its id or slug.")
     if principal.is_pending and access is not Access.PENDING:
         raise Forbidden("Show your second factor first.", code="insufficient_aal")
-    if access in (Access.USER, Access.PENDING) and principal.user_id is None:
+    if principal.user_id is None and access in _OF_USERS:
         raise Forbidden("A signed-in user is required.", code="user_required")
     if principal.impersonated_by is not None and not is_open_to_impersonators(permission):
         raise Forbidden("Whoever impersonates changes nobody's account and makes nothing that outlives it.", code="is_impersonating")
+    if access in _OF_ANY_CREDENTIAL:
+        return
     if access is Access.PLATFORM and principal.platform_role is None:
         raise Forbidden("A platform administrator is required.", code="platform_required")
     if access is Access.SERVICE and not (administers(principal) or (permission and covers(principal.permissions, permission.name))):

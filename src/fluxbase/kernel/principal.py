@@ -26,6 +26,8 @@ class CredentialKind(StrEnum):
     EXTERNAL_TOKEN = "external_token"  # noqa: S105
     """A JWT of a foreign issuer, in bring-your-own-database mode."""
 
+    __hash__ = str.__hash__  # enum's own is written in Python, and every request asks sets of kinds
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

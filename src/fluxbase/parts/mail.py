@@ -9,6 +9,7 @@ from fluxbase.mail.queue import MailQueue
 from fluxbase.mail.sender import MailSender
 from fluxbase.mail.smtp import SmtpTransport
 from fluxbase.mail.templates import Templates
+from fluxbase.parts.target import MAIN
 from fluxbase.tenancy.store import select_tenants
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ class MailParts:
 
 def mail_parts(program: Program) -> MailParts:
     """Over this program's sessions, register and master key."""
-    from fluxbase.app import MAIN
 
     async def tenants() -> list[Tenant]:
         async with program.sessions(MAIN, reason="whose mails wait") as tx:

@@ -10,6 +10,7 @@ from fluxbase.audit.store import record
 from fluxbase.db.provision import SYSTEM_LOGIN
 from fluxbase.db.session import notifications
 from fluxbase.kernel.errors import FluxbaseError
+from fluxbase.parts.target import MAIN
 from fluxbase.tenancy.settings import MAX_AGE_SECONDS, TenantSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ CHANNEL = "fluxbase_settings"
 
 def tenant_settings(program: Program) -> TenantSettings:
     """Over this program's sessions and master key."""
-    from fluxbase.app import MAIN
 
     def adopt(tenant: Tenant) -> None:
         program.registry.keep(tenant)

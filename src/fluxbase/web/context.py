@@ -34,8 +34,10 @@ class Dialect(StrEnum):
     """GoTrue's wire to clients that ask for API version 2024-01-01 or later: other error bodies."""
 
 
+_NATIVE, _REST = Dialect.NATIVE, Dialect.REST  # Python 3.11 looks an enumeration's member up in Python
 KEY = "fluxbase"
 API_VERSION = b"2024-01-01"
+REQUEST_ID = b"x-request-id"
 
 
 class ConstantHeaders:
@@ -45,39 +47,21 @@ class ConstantHeaders:
 
     def __init__(self, pairs: tuple[tuple[bytes, bytes], ...]) -> None:
         self.pairs = pairs
-        self.names = frozenset(name for name, _ in pairs)
+        self.names = frozenset({REQUEST_ID, *(name for name, _ in pairs)})
+        """With that of the id, which every answer has too."""
 
 
 NO_HEADERS = ConstantHeaders(())
 
 
 class RequestContext:
-    """Filled from the outside in: each middleware states which fields it sets. The defaults stand on the class: cheap to make."""
+    """Filled from the outside in: each middleware states which fields it sets. Slots: one allocation, the cheapest attributes."""
 
-    client_request_id: str | None = None
-    address: str = ""
-    scheme: str = ""
-    """What the client used, as far as we know: our own TLS, or what a trusted proxy said. Empty: unknown."""
-    route: Route | None = None
-    path_parameters: tuple[str, ...] = ()
-    deadline: float = 0.0
-    tenant: Tenant | None = None
-    """What host name or X-FB-Tenant names; the principal says whose request it is."""
-    principal: Principal | None = None
-    cookies: Carried = NOTHING
-    """Our session cookies, as sent: unverified."""
-    is_by_cookie: bool = False
-    """Whether the principal was proven by the cookie."""
-    idempotency_claim: str | None = None
-    """The attempt that the data plane's transaction carries out (docs/decisions/0062)."""
-    status: int = 0
-    bytes_sent: int = 0
-    has_started: bool = False
-    error_code: str | None = None
-    refused_by: str = ""
-    """The limit that refused (docs/decisions/0063)."""
-    constant_headers: ConstantHeaders = NO_HEADERS
-    """Added to whatever answer leaves, by the outermost layer, unless the answer or ``response_headers`` has them."""
+    __slots__ = (
+        "address", "bytes_sent", "client_request_id", "constant_headers", "cookies", "deadline", "dialect", "error_code", "has_started",
+        "headers", "idempotency_claim", "is_by_cookie", "path", "path_parameters", "principal", "refused_by", "request_id",
+        "response_headers", "route", "scheme", "started", "status", "tenant",
+    )  # fmt: skip
 
     def __init__(self, request_id: RequestId, started: float, path: str, dialect: Dialect, headers: dict[bytes, bytes]) -> None:
         self.request_id = request_id
@@ -89,19 +73,39 @@ class RequestContext:
         """Lower-case names. Before Normalise the last of a repeated header; after it joined with a comma, or refused."""
         self.response_headers: dict[bytes, bytes] = {}
         """Added to whatever answer leaves, by the outermost layer; a header the answer has itself wins."""
+        self.constant_headers: ConstantHeaders = NO_HEADERS
+        """Added to whatever answer leaves, by the outermost layer, unless the answer or ``response_headers`` has them."""
+        self.client_request_id: str | None = None
+        self.address = self.scheme = self.refused_by = ""
+        """``scheme`` is what the client used, as far as we know: our own TLS, or what a trusted proxy said. Empty: unknown.
+        ``refused_by``: the limit that refused (docs/decisions/0063)."""
+        self.route: Route | None = None
+        self.path_parameters: tuple[str, ...] = ()
+        self.deadline = 0.0
+        self.tenant: Tenant | None = None
+        """What host name or X-FB-Tenant names; the principal says whose request it is."""
+        self.principal: Principal | None = None
+        self.cookies: Carried = NOTHING
+        """Our session cookies, as sent: unverified."""
+        self.is_by_cookie = False
+        """Whether the principal was proven by the cookie."""
+        self.idempotency_claim: str | None = None
+        """The attempt that the data plane's transaction carries out (docs/decisions/0062)."""
+        self.status = self.bytes_sent = 0
+        self.has_started = False
+        self.error_code: str | None = None
 
     def complete(self, own: Headers) -> Headers:
-        """The headers of an answer: its own, then ours that it does not have."""
+        """The headers of an answer: its own, then the request's id, what was collected and what is constant, as far as it has them not."""
         taken, ours, constant = dict(own), self.response_headers, self.constant_headers
-        if taken.keys().isdisjoint(ours):
-            merged = [*own, *ours.items()]
-        else:
-            merged = [*own, *(pair for pair in ours.items() if pair[0] not in taken)]
-        taken.update(ours)
-        if constant.names.isdisjoint(taken):
-            merged += constant.pairs
-        else:
-            merged += [pair for pair in constant.pairs if pair[0] not in taken]
+        identity = (REQUEST_ID, self.request_id.encode())
+        if not ours and constant.names.isdisjoint(taken):
+            return [*own, identity, *constant.pairs]
+        merged = list(own)
+        for pair in (identity, *ours.items(), *constant.pairs):
+            if pair[0] not in taken:
+                taken[pair[0]] = pair[1]
+                merged.append(pair)
         return merged
 
 
@@ -114,8 +118,8 @@ def context_of(scope: Scope) -> RequestContext:
 def dialect_of(path: str, raw_headers: Iterable[tuple[bytes, bytes]] = ()) -> Dialect:
     """The dialect a path belongs to, and for GoTrue's the version that the request asks for."""
     if path.startswith("/rest/v1"):
-        return Dialect.REST
+        return _REST
     if path.startswith("/auth/v1"):
         wanted = next((value for name, value in raw_headers if name == b"x-supabase-api-version"), b"")
         return Dialect.AUTH_2024 if wanted >= API_VERSION else Dialect.AUTH
-    return Dialect.NATIVE
+    return _NATIVE

@@ -27,15 +27,25 @@ from fluxbase.web.routing import Route, route
 
 if TYPE_CHECKING:
     from fluxbase.web.captcha import CaptchaDemand
+    from fluxbase.web.context import Receive, Scope, Send
     from fluxbase.web.errors import Renderer
     from fluxbase.web.ports import ControlPorts
+
+
+class ControlApp(FastAPI):
+    """FastAPI, by the path that our route table matched: it takes one slash at the end; a redirect would name the request's host."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        path: str = scope["path"]
+        await super().__call__({**scope, "path": path[:-1]} if path.endswith("/") and path != "/" else scope, receive, send)
 
 
 class ControlPlane:
     """The FastAPI application and the routes that lead to it."""
 
     def __init__(self, ports: ControlPorts, renderer: Renderer = render) -> None:
-        self.app = FastAPI(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None)
+        self.app = ControlApp(title="Fluxbase", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         self.app.router.route_class = StrictRoute
         self.routes: list[Route] = []
         self.captcha: CaptchaDemand | None = None

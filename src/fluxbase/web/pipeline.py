@@ -1,7 +1,8 @@
 """The middleware, one visible list, outermost first; list order is running order (DESIGN section 6).
 
-A twin (``tests/support/twin.py``) builds the same program without one named line and must fail the attack test
-of that control.
+Each is an ASGI application around the next. A line that waits for nothing is a plain function that returns what the next one
+returns, not a coroutine of its own (docs/decisions/0067). A twin (``tests/support/twin.py``) builds the same program without
+one named line and must fail the attack test of that control.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from fluxbase.web.middleware.route_match import RouteMatch
 from fluxbase.web.middleware.security_headers import SecurityHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from fluxbase.config import Config
     from fluxbase.kernel.principal import Principal
@@ -135,8 +136,11 @@ async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
 
 def build(parts: Parts, without: Collection[str] = ()) -> App:
     """Wrap ``dispatch`` in the list, innermost last. ``without`` is for twins in the tests only."""
-    app: App = dispatch
-    for name, wrap in reversed(lines(parts)):
-        if name not in without:
-            app = wrap(app)
+    return wrapped([wrap for name, wrap in lines(parts) if name not in without], dispatch)
+
+
+def wrapped(around: Sequence[Callable[[App], App]], app: App) -> App:
+    """``app`` in all of ``around``, the first outermost. A bound method is called at once, an object with ``__call__`` by a detour."""
+    for wrap in reversed(around):
+        app = wrap(app).__call__
     return app

@@ -51,7 +51,7 @@ class StepUp:
         """
         if user.has_second_factor and session.aal != AAL2:
             raise AuthError("AAL2 session is required: show the second factor first", code="insufficient_aal")
-        await self._accounts.require_fresh(tx, tenant, user, session)
+        await self._accounts.require_fresh(tx, tenant, session)
 
     async def caller(self, tenant: Tenant, principal: Principal) -> tuple[User, Session]:
         """The caller's account and session. Raises AuthError ``session_not_found``; Forbidden for whoever impersonates: a session that

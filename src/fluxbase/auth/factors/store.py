@@ -296,11 +296,14 @@ async def deny_factor(tx: SystemTx, factor_id: str, *, is_pending: bool, seconds
 
 
 async def lower_sessions(tx: SystemTx, tenant: TenantId, user_id: str, factor_id: str) -> int:
-    """Sessions that rest on a removed factor are aal1."""
+    """Sessions that rest on a removed factor are aal1, and their refresh tokens, which a factor shown later does not raise."""
     rows = await tx.fetch(
-        """update auth.sessions set aal = 'aal1', factor_ids = '{}'
-            where tenant_id = $1::text::uuid and user_id = $2::text::uuid and $3::text::uuid = any (factor_ids) and ended_at is null
-        returning id::text""",
+        """with s as (
+             update auth.sessions set aal = 'aal1', factor_ids = '{}'
+              where tenant_id = $1::text::uuid and user_id = $2::text::uuid and $3::text::uuid = any (factor_ids) and ended_at is null
+             returning id),
+           t as (update auth.refresh_tokens t set aal = 'aal1' from s where t.session_id = s.id and t.aal <> 'aal1')
+           select id::text from s""",
         tenant, user_id, factor_id,
     )  # fmt: skip
     return len(rows)

@@ -96,7 +96,7 @@ class Identities:
     async def _require_fresh(self, tx: SystemTx, tenant: Tenant, caller: Principal) -> User:
         """The caller, locked: two unlinks at once must not take both ways in."""
         user, session = await self._accounts.read_current(tx, tenant, caller)
-        await self._accounts.require_fresh(tx, tenant, user, session)
+        await self._accounts.require_fresh(tx, tenant, session)
         locked = await user_store.select_user(tx, tenant.id, user.id, is_locking=True)
         if locked is None:
             raise AuthError("User from sub claim in JWT does not exist", code="user_not_found")

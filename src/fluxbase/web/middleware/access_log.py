@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 
 if TYPE_CHECKING:
     from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
@@ -27,11 +27,8 @@ class AccessLog:
         self._sink = sink
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
         try:
             await self._app(scope, receive, send)
         finally:
-            context = context_of(scope)
+            context: RequestContext = scope[KEY]
             self._sink.finished(scope.get("method", "GET"), context, time.monotonic() - context.started)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fluxbase.kernel.errors import Forbidden, InvalidInput
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
-    from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
 
 
 class TrustedProxy:
@@ -28,20 +28,19 @@ class TrustedProxy:
         self._networks = [ipaddress.ip_network(text, strict=False) for text in proxies]
         self._hops = hops
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            client = scope.get("client")
-            context.address = client[0] if client else ""
-            if scope.get("scheme") in _TLS_SCHEMES:
-                context.scheme = "https"
-            if self._networks:
-                if self._is_trusted(context.address):
-                    context.address = self._forwarded(scope, context.address)
-                    context.scheme = self._forwarded_scheme(scope) or context.scheme
-                else:
-                    context.scheme = context.scheme or "http"
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        client = scope.get("client")
+        context.address = client[0] if client else ""
+        if scope.get("scheme") in _TLS_SCHEMES:
+            context.scheme = "https"
+        if self._networks:
+            if self._is_trusted(context.address):
+                context.address = self._forwarded(scope, context.address)
+                context.scheme = self._forwarded_scheme(scope) or context.scheme
+            else:
+                context.scheme = context.scheme or "http"
+        return self._app(scope, receive, send)
 
     def _is_trusted(self, address: str) -> bool:
         try:
@@ -93,17 +92,15 @@ class HostAndScheme:
         self._https = public_url.rstrip("/") if public_url.startswith("https://") else ""
         self._is_served = lru_cache(maxsize=256)(self._find)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            if self._allowed:
-                host = context.headers.get(b"host") or context.headers.get(b":authority", b"")
-                if len(host) > _LONGEST_HOST or not self._is_served(host):
-                    raise InvalidInput("This host name is not served here.", code="host_not_allowed", status=421)
-            if self._https and context.scheme == "http" and context.path not in _PROBES:
-                await self._lead_away(scope, send)
-                return
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        if self._allowed:
+            host = context.headers.get(b"host") or context.headers.get(b":authority", b"")
+            if len(host) > _LONGEST_HOST or not self._is_served(host):
+                raise InvalidInput("This host name is not served here.", code="host_not_allowed", status=421)
+        if self._https and context.scheme == "http" and context.path not in _PROBES:
+            return self._lead_away(scope, send)
+        return self._app(scope, receive, send)
 
     def _find(self, host: bytes) -> bool:
         host = host.lower()

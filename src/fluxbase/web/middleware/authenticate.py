@@ -16,16 +16,19 @@ from fluxbase.kernel.principal import Principal
 from fluxbase.tenancy.locator import locator_of
 from fluxbase.tenancy.registry import unknown_tenant
 from fluxbase.tenancy.shared import narrowed
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from fluxbase.kernel.ids import TenantId
     from fluxbase.tenancy.registry import Tenant, TenantRegistry
     from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
 
     Credentials = Callable[[dict[bytes, bytes]], list[str]]
+
+
+_PUBLIC, _ENTRY = Access.PUBLIC, Access.ENTRY  # Python 3.11 looks an enumeration's member up in Python
 
 
 class Authenticator(Protocol):
@@ -66,14 +69,18 @@ class TenantCandidate:
         self._registry = registry
         self._suffix = f".{base_host.lower()}".encode() if base_host else None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            wanted = context.headers.get(b"x-fb-tenant")
-            named = None if wanted is None else await self._registry.resolve(wanted.decode("latin-1"))
-            if self._suffix is not None:
-                named = await self._by_host(context.headers.get(b"host", b""), named)
-            context.tenant = named
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        wanted = context.headers.get(b"x-fb-tenant")
+        if wanted is None and self._suffix is None:
+            return self._app(scope, receive, send)
+        return self._named(scope, receive, send, context, wanted)
+
+    async def _named(self, scope: Scope, receive: Receive, send: Send, context: RequestContext, wanted: bytes | None) -> None:
+        named = None if wanted is None else await self._registry.resolve(wanted.decode("latin-1"))
+        if self._suffix is not None:
+            named = await self._by_host(context.headers.get(b"host", b""), named)
+        context.tenant = named
         await self._app(scope, receive, send)
 
     async def _by_host(self, raw_host: bytes, named: Tenant | None) -> Tenant | None:
@@ -129,20 +136,25 @@ class Authenticate:
         self._registry = registry
         self._credentials = credentials
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            raw = self._read(context)
-            principal = self._anonymous(context) if not raw else self._at_hand(raw, context) or await self._verify(raw, context)
-            context.principal = self._granted(principal)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        raw = self._read(context)
+        principal = self._at_hand(raw, context) if raw else self._anonymous(context)
+        if principal is None:
+            return self._unknown(scope, receive, send, context, raw)
+        context.principal = self._granted(principal)
+        return self._app(scope, receive, send)
+
+    async def _unknown(self, scope: Scope, receive: Receive, send: Send, context: RequestContext, raw: list[str]) -> None:
+        context.principal = self._granted(await self._verify(raw, context))
         await self._app(scope, receive, send)
 
     def _read(self, context: RequestContext) -> list[str]:
         """What the route reads of the credentials: all, none, or of a way in the key alone."""
         access = None if context.route is None else context.route.access
-        if access is Access.PUBLIC:
+        if access is _PUBLIC:
             return []
-        if access is Access.ENTRY:
+        if access is _ENTRY:
             key = context.headers.get(b"apikey")
             return [] if key is None else [key.decode("latin-1")]
         found = self._credentials(context.headers)
@@ -163,7 +175,7 @@ class Authenticate:
         if tenant is None or (self._platform is not None and tenant.id == self._platform.home.id):
             return None
         principal = self._authenticator.cached(tenant.id, raw[0])
-        return None if principal is None else _as_seen_by(tenant, principal)
+        return narrowed(principal) if principal is not None and tenant.is_shared else principal
 
     async def _verify(self, raw: list[str], context: RequestContext) -> Principal:
         """Every credential must hold, all for one tenant, and for the one that is named."""

@@ -15,7 +15,7 @@ from fluxbase.kernel.errors import Forbidden, Unavailable
 from fluxbase.kernel.ids import SERVICE_ROLE, TENANT_SERVICE
 from fluxbase.kernel.permissions import authorise
 from fluxbase.kernel.principal import CredentialKind
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,24 +39,34 @@ class Authorise:
         self._standing = standing
         self._used = used
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            route = context.route
-            access = Access.SERVICE if route is None else route.access
-            if access is not Access.PUBLIC:
-                check_place(context)
-                is_asked_there = route is None or route.is_data_plane or route.checks_standing
-                if self._standing is not None and not is_asked_there:
-                    await check_standing(context, access, self._standing)
-                permission = None if route is None else route.permissions.get(scope.get("method", "GET"))
-                authorise(access, permission, context.principal, address=context.address, instance=self._instance)
-                principal = context.principal
-                if self._used is not None and principal is not None and principal.credential in ISSUED:
-                    self._used(principal, context.address)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        route = context.route
+        access = Access.SERVICE if route is None else route.access
+        if access is not _PUBLIC:
+            check_place(context)
+            is_asked_there = route is None or route.is_data_plane or route.checks_standing
+            if self._standing is not None and not is_asked_there:
+                return self._asked(scope, receive, send, context, access, self._standing)
+            self._decide(scope, context, access)
+        return self._app(scope, receive, send)
+
+    async def _asked(
+        self, scope: Scope, receive: Receive, send: Send, context: RequestContext, access: Access, standing: Standing
+    ) -> None:  # fmt: skip
+        await check_standing(context, access, standing)
+        self._decide(scope, context, access)
         await self._app(scope, receive, send)
 
+    def _decide(self, scope: Scope, context: RequestContext, access: Access) -> None:
+        permission = None if context.route is None else context.route.permissions.get(scope.get("method", "GET"))
+        principal = context.principal
+        authorise(access, permission, principal, address=context.address, instance=self._instance)
+        if self._used is not None and principal is not None and principal.credential in ISSUED:
+            self._used(principal, context.address)
 
+
+_PUBLIC = Access.PUBLIC  # Python 3.11 looks an enumeration's member up in Python
 ISSUED = frozenset({CredentialKind.CLIENT_KEY, CredentialKind.SERVICE_KEY})
 SECRETS = frozenset({CredentialKind.KEY, CredentialKind.SERVICE_KEY})
 _FROM_BROWSER = (b"origin", b"sec-fetch-site", b"sec-fetch-dest")

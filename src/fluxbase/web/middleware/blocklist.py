@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fluxbase.kernel.errors import FluxbaseError
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fluxbase.limits.blocklist import Blocklist as KeptOut
-    from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
     from fluxbase.web.routing import RouteTable
 
 GUESSES = frozenset({
@@ -34,10 +34,7 @@ class Blocklist:
         self._canaries = frozenset(canaries)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        context = context_of(scope)
+        context: RequestContext = scope[KEY]
         if not self._kept_out.is_idle:
             self._kept_out.check(context.address, context.path, lambda: self._route_name(scope, context.path))
         if context.path in self._canaries:

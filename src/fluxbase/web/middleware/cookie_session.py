@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 from fluxbase.web.middleware.body_limit import read_body
 from fluxbase.web.session_cookies import AUTH_PATH, MODE, session_id_of
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from fluxbase.web.context import App, Headers, Message, Receive, RequestContext, Scope, Send
     from fluxbase.web.session_cookies import SessionCookies
 
@@ -29,13 +31,12 @@ class CookieSession:
         self._app = app
         self._cookies = cookies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and self._cookies is not None:
-            context = context_of(scope)
+            context: RequestContext = scope[KEY]
             if (context.is_by_cookie or MODE in context.headers) and context.path.startswith(AUTH_PATH):
-                await self._translate(scope, receive, send, context, self._cookies)
-                return
-        await self._app(scope, receive, send)
+                return self._translate(scope, receive, send, context, self._cookies)
+        return self._app(scope, receive, send)
 
     async def _translate(self, scope: Scope, receive: Receive, send: Send, context: RequestContext, cookies: SessionCookies) -> None:
         asks = context.headers.get(MODE) == b"cookie"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
-    from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
 
 ALLOWED_HEADERS = (
     b"Origin, Content-Type, Accept, Authorization, apikey, X-FB-Tenant, X-Client-Key, X-Service-Key, X-CSRF-Token, X-Session-Mode, "
@@ -35,15 +35,11 @@ class Cors:
         self._any = "*" in origins
         self._origins = frozenset(origin.encode().lower() for origin in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        context = context_of(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
         origin = context.headers.get(b"origin")
-        if origin is None:
-            await self._app(scope, receive, send)
-            return
+        if origin is None or scope["type"] != "http":
+            return self._app(scope, receive, send)
         is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in context.headers
         headers = context.response_headers
         headers[b"vary"] = b"Origin"
@@ -57,8 +53,9 @@ class Cors:
                 headers[b"access-control-allow-methods"] = METHODS
                 headers[b"access-control-allow-headers"] = ALLOWED_HEADERS
                 headers[b"access-control-max-age"] = b"86400"
-        if is_preflight:
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        await self._app(scope, receive, send)
+        return _answer_preflight(send) if is_preflight else self._app(scope, receive, send)
+
+
+async def _answer_preflight(send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})

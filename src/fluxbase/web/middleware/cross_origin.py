@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from fluxbase.kernel.errors import Forbidden
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 from fluxbase.web.session_cookies import AUTH_PATH, MODE, NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
     from fluxbase.web.session_cookies import SessionCookies
@@ -41,12 +41,11 @@ class CrossOrigin:
         self._allowed = frozenset(origin.lower() for origin in (*origins, own) if origin and origin != "*")
         self._has_url = bool(public_url)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            if (context.cookies is not NOTHING or MODE in context.headers) and acts_by_cookie(scope, context):
-                self._check(context)
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        if (context.cookies is not NOTHING or MODE in context.headers) and acts_by_cookie(scope, context):
+            self._check(context)
+        return self._app(scope, receive, send)
 
     def _check(self, context: RequestContext) -> None:
         site = context.headers.get(b"sec-fetch-site", b"").lower()
@@ -70,12 +69,12 @@ class CsrfToken:
         self._app = app
         self._cookies = cookies
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and self._cookies is not None:
-            context = context_of(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if self._cookies is not None:
+            context: RequestContext = scope[KEY]
             if (context.cookies is not NOTHING or MODE in context.headers) and acts_by_cookie(scope, context):
                 self._check(scope, context, self._cookies)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _check(self, scope: Scope, context: RequestContext, cookies: SessionCookies) -> None:
         carried, sent = context.cookies, _sent(scope, context)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from fluxbase.kernel.errors import FluxbaseError, Kind
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 from fluxbase.web.errors import constant_internal, limit_of, render
 
 if TYPE_CHECKING:
-    from fluxbase.web.context import App, Receive, Scope, Send
+    from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
     from fluxbase.web.errors import Renderer
 
 CLOSE_CODES = {Kind.TOO_LARGE: 1009, Kind.INTERNAL: 1011, Kind.UNAVAILABLE: 1013, Kind.RATE_LIMITED: 1013}
@@ -25,7 +25,7 @@ _log = structlog.get_logger("fluxbase.web")
 
 async def send_error(error: FluxbaseError, scope: Scope, send: Send, renderer: Renderer = render) -> None:
     """Answer with a declared error, or close a websocket: before it was accepted the client sees 403."""
-    context = context_of(scope)
+    context: RequestContext = scope[KEY]
     context.error_code = error.code
     context.refused_by = limit_of(error)
     if scope["type"] == "websocket":
@@ -47,9 +47,6 @@ class Errors:
         self._renderer = renderer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
         try:
             await self._app(scope, receive, send)
         except FluxbaseError as error:
@@ -64,12 +61,9 @@ class ErrorBoundary:
         self._renderer = renderer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
         try:
             await self._app(scope, receive, send)
         except Exception:  # noqa: BLE001 - the one place for exceptions that nobody declared
-            context = context_of(scope)
+            context: RequestContext = scope[KEY]
             _log.exception("unexpected_error", request_id=context.request_id, path=context.path)
             await send_error(constant_internal(), scope, send, self._renderer)

@@ -16,11 +16,13 @@ from fluxbase.kernel.access import Access
 from fluxbase.kernel.errors import InvalidInput
 from fluxbase.kernel.ids import ANON
 from fluxbase.limits.idempotency import MOST_BYTES, Answer
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 from fluxbase.web.middleware.authorise import check_standing
 from fluxbase.web.middleware.body_limit import read_body
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from fluxbase.kernel.principal import Principal
     from fluxbase.limits.idempotency import Ledger
     from fluxbase.limits.idempotency_store import Entry
@@ -46,14 +48,13 @@ class Idempotency:
         self._ledger = ledger
         self._standing = standing
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._ledger is not None and scope["type"] == "http":
-            context = context_of(scope)
+            context: RequestContext = scope[KEY]
             key = context.headers.get(HEADER)
             if key is not None and scope["method"] in UNSAFE and context.route is not None and context.route.access not in WITHOUT:
-                await self._once(scope, receive, send, context, key, self._ledger)
-                return
-        await self._app(scope, receive, send)
+                return self._once(scope, receive, send, context, key, self._ledger)
+        return self._app(scope, receive, send)
 
     async def _once(self, scope: Scope, receive: Receive, send: Send, context: RequestContext, key: bytes, ledger: Ledger) -> None:
         if len(key) > MOST_CHARACTERS:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from fluxbase.kernel.access import CONTROL_KEY, CONTROL_PLANE, CONTROL_USER, SERVICE_ROLE, Limit, Subject
 from fluxbase.kernel.ids import ANON
 from fluxbase.kernel.ids import SERVICE_ROLE as SERVICE_ROLE_NAME
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 from fluxbase.web.rate_limit_fields import fields
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from fluxbase.config.limits import Limits
     from fluxbase.kernel.principal import Principal
     from fluxbase.limits.limiter import RateLimiter
@@ -52,19 +54,25 @@ class AddressLimit:
         self._exempt = [ipaddress.ip_network(text, strict=False) for text in settings.exempt_networks]
         self._rules: dict[str, tuple[Rule, ...]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._limiter.is_enabled and scope["type"] != "lifespan":
-            context = context_of(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if self._limiter.is_enabled:
+            context: RequestContext = scope[KEY]
             route = context.route
             if route is not None and not (self._exempt and self._is_exempt(context.address)):
                 rules = self._rules.get(route.name) or self._rules_of(route)
-                key = limit_key(context.address)
-                if len(rules) == 1 and rules[0].is_local:
-                    if not self._limiter.passes_here(rules[0], key):
-                        raise self._limiter.refusal_here(rules[0], key)
-                else:
-                    quotas = await self._limiter.admit_all([(rule, (key,)) for rule in rules])
-                    context.response_headers.update(fields(quotas, with_x=self._settings.x_fields))
+                address = context.address
+                key = limit_key(address) if ":" in address else address
+                if len(rules) != 1 or not rules[0].is_local:
+                    return self._counted(scope, receive, send, context, rules, key)
+                if not self._limiter.passes_here(rules[0], key):
+                    raise self._limiter.refusal_here(rules[0], key)
+        return self._app(scope, receive, send)
+
+    async def _counted(
+        self, scope: Scope, receive: Receive, send: Send, context: RequestContext, rules: tuple[Rule, ...], key: str
+    ) -> None:  # fmt: skip
+        quotas = await self._limiter.admit_all([(rule, (key,)) for rule in rules])
+        context.response_headers.update(fields(quotas, with_x=self._settings.x_fields))
         await self._app(scope, receive, send)
 
     def _rules_of(self, route: Route) -> tuple[Rule, ...]:
@@ -98,21 +106,28 @@ class PrincipalLimit:
         self._settings = settings
         self._data_rules: dict[str, Rule | None] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._limiter.is_enabled and scope["type"] != "lifespan":
-            context = context_of(scope)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if self._limiter.is_enabled:
+            context: RequestContext = scope[KEY]
             route, principal = context.route, context.principal
             if route is not None and principal is not None:
-                if principal.rate_per_minute is not None:
-                    limit = Limit(f"key.{principal.rate_per_minute}", principal.rate_per_minute, 60, 0, Subject.PRINCIPAL)
-                    await self._limiter.admit_all([(self._limiter.rule(limit), (principal.tenant, "key", principal.credential_id or ""))])
-                if not route.is_data_plane:
-                    await self._control(route, principal, context)
-                else:
-                    rules = self._data_rules
-                    rule = rules[principal.role] if principal.role in rules else self._data_rule(principal.role)
-                    if rule is not None:
-                        await self._limiter.admit_all([(rule, _subject(principal, context))])
+                rules = self._data_rules
+                rule = rules[principal.role] if principal.role in rules else self._data_rule(principal.role)
+                if rule is not None or not route.is_data_plane or principal.rate_per_minute is not None:
+                    return self._counted(scope, receive, send, context, route, principal)
+        return self._app(scope, receive, send)
+
+    async def _counted(
+        self, scope: Scope, receive: Receive, send: Send, context: RequestContext, route: Route, principal: Principal
+    ) -> None:  # fmt: skip
+        if principal.rate_per_minute is not None:
+            limit = Limit(f"key.{principal.rate_per_minute}", principal.rate_per_minute, 60, 0, Subject.PRINCIPAL)
+            await self._limiter.admit_all([(self._limiter.rule(limit), (principal.tenant, "key", principal.credential_id or ""))])
+        rule = self._data_rules[principal.role]
+        if not route.is_data_plane:
+            await self._control(route, principal, context)
+        elif rule is not None:
+            await self._limiter.admit_all([(rule, _subject(principal, context))])
         await self._app(scope, receive, send)
 
     def _data_rule(self, role: str) -> Rule | None:

@@ -31,25 +31,21 @@ def _random_ids() -> Generator[str]:
 
 
 _ids = _random_ids()
+_AUTH_2024 = Dialect.AUTH_2024
 _STARTS = frozenset({"http.response.start", "websocket.accept"})
 
 
 class RequestId:
-    """Works for ``http`` and ``websocket`` alike; ``lifespan`` passes through."""
+    """Works for ``http`` and ``websocket`` alike."""
 
     def __init__(self, app: App) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        request_id = Id(next(_ids))
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path: str = scope["path"]
         dialect = dialect_of(path, scope["headers"])
-        context = scope[KEY] = RequestContext(request_id, time.monotonic(), path, dialect, dict(scope["headers"]))
-        context.response_headers[b"x-request-id"] = request_id.encode()
-        if dialect is Dialect.AUTH_2024:
+        context = scope[KEY] = RequestContext(Id(next(_ids)), time.monotonic(), path, dialect, dict(scope["headers"]))
+        if dialect is _AUTH_2024:
             context.response_headers[b"x-supabase-api-version"] = API_VERSION
 
         def send_with_headers(message: Message) -> Awaitable[None]:
@@ -64,4 +60,4 @@ class RequestId:
                 message["headers"] = context.complete(message.get("headers") or [])
             return send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        return self._app(scope, receive, send_with_headers)

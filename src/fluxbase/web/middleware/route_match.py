@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.web.context import context_of
+from fluxbase.web.context import KEY
 from fluxbase.web.routing import WEBSOCKET
 
 if TYPE_CHECKING:
-    from fluxbase.web.context import App, Receive, Scope, Send
+    from collections.abc import Awaitable
+
+    from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
     from fluxbase.web.routing import RouteTable
 
 
@@ -19,8 +21,7 @@ class RouteMatch:
         self._app = app
         self._table = table
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context = context_of(scope)
-            context.route, context.path_parameters = self._table.match(scope.get("method", WEBSOCKET), context.path)
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        context.route, context.path_parameters = self._table.match(scope.get("method", WEBSOCKET), context.path)
+        return self._app(scope, receive, send)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fluxbase.web.context import ConstantHeaders, context_of
+from fluxbase.web.context import KEY, ConstantHeaders
 
 if TYPE_CHECKING:
-    from fluxbase.web.context import App, Receive, Scope, Send
+    from collections.abc import Awaitable
+
+    from fluxbase.web.context import App, Receive, RequestContext, Scope, Send
 
 _POWERS = (
     "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen", "geolocation", "gyroscope",
@@ -38,7 +40,7 @@ class SecurityHeaders:
         self._app = app
         self._headers = ConstantHeaders((*API_HEADERS, _HSTS) if is_https else API_HEADERS)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            context_of(scope).constant_headers = self._headers
-        await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        context: RequestContext = scope[KEY]
+        context.constant_headers = self._headers
+        return self._app(scope, receive, send)
