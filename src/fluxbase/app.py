@@ -25,7 +25,7 @@ from fluxbase.config import Config, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.crypto.opaque import tenant_locator
-from fluxbase.db.connection import ConnectionBroken
+from fluxbase.db.failures import ConnectionBroken
 from fluxbase.db.provision import SYSTEM_LOGIN, ProvisionError, login_name, renew_login
 from fluxbase.db.session import SystemSessions
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
