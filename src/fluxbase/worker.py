@@ -8,6 +8,7 @@ import ctypes
 import gc
 import signal
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.audit.refusals import Refusal
@@ -52,6 +53,7 @@ class Worker(ABC):
         self.config = config
         self._app: App | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="disk")
 
     @abstractmethod
     async def open(self) -> None:
@@ -104,15 +106,26 @@ class Worker(ABC):
         await self.close()
         self.pools.close()
         self.lines.flush()
-        with contextlib.suppress(OSError):
-            self.metrics.write(metrics_folder(self.config.data_dir))
+        await self._keep_metrics(metrics_folder(self.config.data_dir), self.metrics.state())
 
     async def _write_metrics(self, folder: Path) -> None:
+        written = ""
         while True:
             self.metrics.gauges["pool_in_use"] = self.pools.in_use()
-            with contextlib.suppress(OSError):
-                self.metrics.write(folder)
+            state = self.metrics.state()
+            if state != written and await self._keep_metrics(folder, state):
+                written = state
             await asyncio.sleep(1)
+
+    async def _keep_metrics(self, folder: Path, state: str) -> bool:
+        """In a thread, because the disk may be slow; one thread, so that the last state is written last. False: the disk would not."""
+        from fluxbase.observe.metrics import write
+
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._disk, write, folder, state)
+        except OSError:
+            return False
+        return True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI."""

@@ -168,7 +168,9 @@ def storm(server: Server, path: str, note: str, key: str | None, number: int = 2
     async def run() -> list[httpx.Response]:
         headers = {"authorization": f"Bearer {server.anon_key}", **({"idempotency-key": key} if key else {})}
         limits = httpx.Limits(max_connections=number)
-        async with httpx.AsyncClient(base_url=server.url, headers=headers, limits=limits, timeout=60, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=headers, limits=limits, timeout=60, trust_env=False, verify=False
+        ) as client:
             return await asyncio.gather(*(client.post(path, json=body_of(path, note)) for _ in range(number)))
 
     return asyncio.run(run())

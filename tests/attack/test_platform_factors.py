@@ -90,7 +90,9 @@ def redeem(admin: Administrator, times: int, codes: list[str], **headers: str) -
 
     async def run() -> list[int]:
         agent = {"user-agent": f"python-httpx/{httpx.__version__}", **headers}
-        async with httpx.AsyncClient(base_url=admin.server.url, timeout=60, trust_env=False, limits=limits, headers=agent) as client:
+        async with httpx.AsyncClient(
+            base_url=admin.server.url, timeout=60, trust_env=False, verify=False, limits=limits, headers=agent
+        ) as client:
             bodies = [{"user_id": ticket, "code": codes[number % len(codes)]} for number in range(times)]
             answers = await asyncio.gather(*(client.post(f"{DASHBOARD}/2fa/verify", json=body) for body in bodies))
         return [answer.status_code for answer in answers]

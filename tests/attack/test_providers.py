@@ -303,7 +303,7 @@ def test_two_hundred_redemptions_give_one_session(world: OpenIdServer) -> None:
         headers = {"x-twin-without": without} if without else {}
 
         async def all_at_once() -> list[httpx.Response]:
-            async with httpx.AsyncClient(trust_env=False, timeout=60, limits=httpx.Limits(max_connections=50)) as client:
+            async with httpx.AsyncClient(trust_env=False, verify=False, timeout=60, limits=httpx.Limits(max_connections=50)) as client:
                 target = f"{world.server.url}/auth/v1/token?grant_type=pkce"
                 return await asyncio.gather(*(client.post(target, json=body, headers=headers) for _ in range(tries)))
 
@@ -364,7 +364,7 @@ def test_only_the_configured_address_is_returned_to(world: OpenIdServer, url: st
     """Threat B18: no variant of a configured address passes, in either dialect."""
     _, challenge = pkce()
     values = {"provider": "liar", "redirect_to": url, "code_challenge": challenge, "code_challenge_method": "s256"}
-    with httpx.Client(base_url=world.server.url, trust_env=False) as client:
+    with httpx.Client(base_url=world.server.url, trust_env=False, verify=False) as client:
         answer = client.get("/auth/v1/authorize", params=values)
         assert answer.status_code == 400
         assert not answer.is_redirect
@@ -391,7 +391,7 @@ def test_sign_in_without_pkce_is_refused(world: OpenIdServer) -> None:
         "&code_challenge=short&code_challenge_method=s256",
         f"&code_challenge={challenge}",
     ):
-        assert httpx.get(base + more, trust_env=False).json()["error_code"] == "validation_failed"
+        assert httpx.get(base + more, trust_env=False, verify=False).json()["error_code"] == "validation_failed"
 
 
 # -- ID tokens of apps --------------------------------------------------------------------------------------------------
@@ -592,9 +592,11 @@ def test_without_a_verifier_a_code_is_bound_to_the_device(world: OpenIdServer) -
 
 def test_a_start_link_works_once(world: OpenIdServer) -> None:
     """The second browser that follows it is told to begin again."""
-    url = httpx.get(f"{world.server.url}/api/v1/auth/oauth/liar/authorize", params={"redirect_uri": APP}, trust_env=False).json()["url"]
-    assert httpx.get(url, trust_env=False).is_redirect
-    assert httpx.get(url, trust_env=False).json()["error_code"] == "bad_oauth_state"
+    url = httpx.get(
+        f"{world.server.url}/api/v1/auth/oauth/liar/authorize", params={"redirect_uri": APP}, trust_env=False, verify=False
+    ).json()["url"]
+    assert httpx.get(url, trust_env=False, verify=False).is_redirect
+    assert httpx.get(url, trust_env=False, verify=False).json()["error_code"] == "bad_oauth_state"
 
 
 def test_providers_are_listed(world: OpenIdServer) -> None:
@@ -602,7 +604,7 @@ def test_providers_are_listed(world: OpenIdServer) -> None:
     listed = world.server.get("/api/v1/auth/oauth/providers", key=None).json()["providers"]
     assert [each["id"] for each in listed] == ["peer", "liar", "second"]
     assert world.server.get("/auth/v1/settings", key=None).json()["external"]["peer"] is True
-    assert httpx.get(f"{world.server.url}/auth/v1/authorize?provider=google", trust_env=False).status_code == 400
+    assert httpx.get(f"{world.server.url}/auth/v1/authorize?provider=google", trust_env=False, verify=False).status_code == 400
 
 
 def test_a_refused_consent_comes_back_as_an_error(world: OpenIdServer) -> None:

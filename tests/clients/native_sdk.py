@@ -35,7 +35,7 @@ class Client:
         fixed = {"Content-Type": "application/json", "apikey": self.key, "Authorization": f"Bearer {self.key}"}
         if self.tenant is not None:
             fixed["X-FB-Tenant"] = self.tenant
-        with httpx.Client(timeout=30, trust_env=False) as http:
+        with httpx.Client(timeout=30, trust_env=False, verify=False) as http:
             answer = http.request(method, self.url.rstrip("/") + path, json=body, headers=fixed | (headers or {}))
         if not answer.is_success:
             raise SdkError(answer)

@@ -16,8 +16,15 @@ if os.environ.pop("FLUXBASE_TESTS_LONG", "") == "1":
 
 needs_long = pytest.mark.skipif(os.environ.get("TESTS_LONG") != "1", reason="long: make test-all")
 
-SLOW = ("tests/process/", "tests/contract/byo/")
-"""Files of these names are marked ``slow``: nearly every test of them starts a program of its own."""
+SLOW = (
+    "tests/process/",
+    "tests/contract/byo/",
+    "tests/contract/rest/test_openapi.py",
+    "tests/property/test_whole_openapi.py",
+    *(f"tests/attack/test_{name}.py" for name in ("mailed", "providers", "rate_limits", "saml", "tenant_proof", "tenant_proof_mutants")),
+)
+"""Files of these names are marked ``slow``: their tests start programs of their own (other modes, mail servers, OpenID providers, Redis,
+second nodes) or attack every route of the server."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -229,7 +229,7 @@ class Browser:
     def __init__(self, server: Server, *, without: str = "", agent: str = "Browser 1") -> None:
         headers = {"user-agent": agent, **({"x-twin-without": without} if without else {})}
         self.server = server
-        self.client = httpx.Client(headers=headers, trust_env=False, timeout=30)
+        self.client = httpx.Client(headers=headers, trust_env=False, verify=False, timeout=30)
         self.seen: list[str] = []
         """Every address it was sent to."""
 

@@ -37,11 +37,17 @@ class Preferences:
 
     def applied(self, *kinds: str) -> str:
         """The Preference-Applied header: what acts on every request, and those of ``kinds`` that were sent."""
+        if self is NONE:
+            return ""
         values = (
             self.resolution, self.missing, self.return_, self.count, self.tx, self.handling, self.timezone, self.max_affected,
         )  # fmt: skip
         shown = ((kind, value) for kind, value in zip(_ORDER, values, strict=True) if kind in kinds or kind in _EVERYWHERE)
         return ", ".join(f"{kind}={value}" for kind, value in shown if value is not None)
+
+
+NONE = Preferences()
+"""Of a request that says nothing."""
 
 
 @lru_cache(maxsize=512)
@@ -50,6 +56,8 @@ def parse_prefer(text: str, *, allows_tx: bool = False) -> Preferences:
 
     Raises PGRST122 for an unknown preference under handling=strict.
     """
+    if not text:
+        return NONE
     found: dict[str, str] = {}
     unknown: list[str] = []
     for token in filter(None, (part.strip() for part in text.split(","))):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import orjson
 
@@ -14,7 +13,7 @@ from fluxbase.data.grammar import Part, Query
 from fluxbase.data.key_tables import check_verb
 from fluxbase.data.plan import Node, find_relation, plan_read
 from fluxbase.data.render import body_of, content_range, finished, not_single, range_status
-from fluxbase.data.shape import Shape, apply_range, canonical_query, fill, parse_request
+from fluxbase.data.shape import Shape, apply_range, canonical_query, encoded_path, fill, parse_request
 from fluxbase.db.executor import Mode
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def rows_reply(
     headers = [(b"content-type", media.content_type), (b"content-range", content_range(offset, count, total))]
     if request.method != "HEAD":
         headers.append((b"content-length", b"%d" % len(body)))
-    path = quote(request.settings.path)
+    path = encoded_path(request.settings.path)
     headers.append((b"content-location", (f"{path}?{canonical_query(request.query, shape)}" if request.query else path).encode()))
     headers += [(b"warning", f'299 Fluxbase "{text}"'.encode()) for text in warnings]
     applied = prefer.applied("count", "handling", "timezone")

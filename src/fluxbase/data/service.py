@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from fluxbase.data.call import call
@@ -45,6 +44,8 @@ class DataService:
         self._engine = Engine(executor, config.data)
         self._snapshots = snapshots
         self._extra_path = [quote_ident(name) for name in config.data.extra_search_path]
+        self._search_paths: dict[str, str] = {}
+        """By schema; only exposed ones are asked for."""
 
     @property
     def exposed_schemas(self) -> tuple[str, ...]:
@@ -99,13 +100,17 @@ class DataService:
 
     async def _dispatch(self, principal: Principal, request: DataRequest, snapshot: Snapshot, epoch: int) -> DataReply:
         schema = self.schema_of(snapshot, request.schema)
-        request.settings = replace(request.settings, search_path=",".join(dict.fromkeys([quote_ident(schema), *self._extra_path])))
+        request.settings.search_path = self._search_paths.get(schema) or self._search_path(schema)
         prefer = parse_prefer(request.prefer, allows_tx=self._engine.settings.tx_end.endswith("-allow-override"))
         work = Work(self._engine, principal, request, snapshot, schema, prefer, epoch)
         reply = await (self._call(work) if request.is_rpc else self._table(work))
         if request.schema is not None or len(snapshot.schemas) > 1:
             reply.headers.append((b"content-profile", (request.schema or schema).encode()))
         return reply
+
+    def _search_path(self, schema: str) -> str:
+        found = self._search_paths[schema] = ",".join(dict.fromkeys([quote_ident(schema), *self._extra_path]))
+        return found
 
     @staticmethod
     async def _call(work: Work) -> DataReply:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _RANGE = re.compile(r"(?:items=)?(\d{1,18})-(\d{0,18})", re.ASCII)
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*+")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*+")
 _CANONICAL = re.compile(r"[A-Za-z0-9._~-]++=[A-Za-z0-9._~-]*+(?:&[A-Za-z0-9._~-]++=[A-Za-z0-9._~-]*+)*+")
 
 
@@ -114,6 +115,11 @@ def canonical_query(query: str, shape: Shape) -> str:
         return "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("=")[0]))
     pairs = sorted(shape.pairs, key=lambda pair: pair[0])
     return "&".join(f"{_encoded(name)}={_encoded(value)}" for name, value in pairs)
+
+
+def encoded_path(path: str) -> str:
+    """A path as a URL has it."""
+    return path if _PLAIN_PATH.fullmatch(path) else quote(path)
 
 
 def _encoded(text: str) -> str:

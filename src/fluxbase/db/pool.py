@@ -11,7 +11,8 @@ import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, LoginSpoilt
+from fluxbase.db.connection import NEVER, Connection
+from fluxbase.db.failures import ConnectionBroken, LoginSpoilt
 from fluxbase.db.gate import unavailable
 from fluxbase.kernel.errors import DeadlineExceeded
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fluxbase.db.gate import Gate
     from fluxbase.db.pools import Pools
     from fluxbase.kernel.ids import TenantId
+
+    Line = deque[tuple[float, asyncio.Future[Connection], float]]
+    """Of each who waits: since when, what he waits for, and until when."""
 
 CLEANING_SECONDS = 5.0
 IDLE_SECONDS = 60.0
@@ -44,8 +48,8 @@ class Pool:
         self._idle: list[Connection] = []
         """The one used last is taken first: the coldest are at the front."""
         self._out: dict[Connection, TenantId] = {}
-        self._lines: OrderedDict[TenantId, deque[tuple[float, asyncio.Future[Connection]]]] = OrderedDict()
-        """Who waits and since when; the tenant that was served last is at the end."""
+        self._lines: OrderedDict[TenantId, Line] = OrderedDict()
+        """Who waits; the tenant that was served last is at the end."""
         self._connecting: dict[TenantId, int] = {}
         self._held: dict[TenantId, int] = {}
         """Connections out or being opened."""
@@ -90,18 +94,16 @@ class Pool:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Connection] = loop.create_future()
         now = time.monotonic()
-        self._lines.setdefault(tenant, deque()).append((now, future))
+        self._lines.setdefault(tenant, deque()).append((now, future, min(now + self._pools.wait_seconds, deadline)))
         self._pools.waiting[self] = None
+        self._pools.watch()
         self._grow(tenant)
-        timer = loop.call_later(max(0.0, min(self._pools.wait_seconds, deadline - now)), self._give_up, future)
         try:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self._free(future.result())  # it arrived in the moment the client left
             raise
-        finally:
-            timer.cancel()
 
     def _give_up(self, future: asyncio.Future[Connection]) -> None:
         is_away = not self.all and (self._connecting or self._gate.is_troubled)  # not only full: the database does not let us in
@@ -132,7 +134,7 @@ class Pool:
                 del self._held[tenant]
             self._pools.shares.give_back(tenant)
 
-    def _line(self, tenant: TenantId) -> deque[tuple[float, asyncio.Future[Connection]]] | None:
+    def _line(self, tenant: TenantId) -> Line | None:
         """Who of a tenant still waits; those who left are forgotten."""
         line = self._lines.get(tenant)
         while line and line[0][1].done():
@@ -157,7 +159,7 @@ class Pool:
     def _fail_waiters(self) -> None:
         while self._lines:
             _, line = self._lines.popitem()
-            for _, waiter in line:
+            for _, waiter, _ in line:
                 if not waiter.done():
                     waiter.set_exception(unavailable())
         self._pools.waiting.pop(self, None)
@@ -301,8 +303,12 @@ class Pool:
                 connection.close()
 
     def check(self, now: float) -> bool:
-        """Expire what ran out of time; whether anything is still under way."""
-        is_busy = False
+        """Expire what ran out of time, waiting or working; whether anything is still under way."""
+        for tenant in list(self._lines):
+            for _, waiter, ends_at in self._line(tenant) or ():
+                if ends_at < now:
+                    self._give_up(waiter)
+        is_busy = bool(self._lines)
         for connection in list(self.all):
             if connection.is_quiet:
                 continue

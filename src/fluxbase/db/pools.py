@@ -7,7 +7,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, cleaning
+from fluxbase.db.cleaning import cleaning
+from fluxbase.db.connection import NEVER
 from fluxbase.db.gate import Gate
 from fluxbase.db.pool import Pool
 from fluxbase.db.shares import Shares
@@ -128,11 +129,10 @@ class Pools:
 
     def watch(self) -> None:
         """Start looking after deadlines, until nothing is under way."""
-        loop = asyncio.get_running_loop()
-        if self._watch is None and not self.is_closed:
-            self._watch = loop.call_later(WATCH_SECONDS, self._look)
-        if self._trim is None and not self.is_closed:
-            self._trim = loop.call_later(TRIM_SECONDS, self._trim_all)
+        if (self._watch is None or self._trim is None) and not self.is_closed:
+            loop = asyncio.get_running_loop()
+            self._watch = self._watch or loop.call_later(WATCH_SECONDS, self._look)
+            self._trim = self._trim or loop.call_later(TRIM_SECONDS, self._trim_all)
 
     def _look(self) -> None:
         self._watch = None

@@ -64,22 +64,25 @@ class Metrics:
         self.buckets = [a + b for a, b in zip(self.buckets, data["buckets"], strict=True)]
         self.seconds += data["seconds"]
 
-    def write(self, folder: Path) -> None:
-        """Replace this worker's file in one step."""
-        draft = folder / f"{os.getpid()}.tmp"
-        draft.write_text(
-            json.dumps(
-                {
-                    "requests": self.requests,
-                    "errors": self.errors,
-                    "events": self.events,
-                    "buckets": self.buckets,
-                    "seconds": self.seconds,
-                    "gauges": self.gauges,
-                }
-            )
+    def state(self) -> str:
+        """Everything, as a file has it."""
+        return json.dumps(
+            {
+                "requests": self.requests,
+                "errors": self.errors,
+                "events": self.events,
+                "buckets": self.buckets,
+                "seconds": self.seconds,
+                "gauges": self.gauges,
+            }
         )
-        draft.replace(folder / f"{os.getpid()}.json")
+
+
+def write(folder: Path, state: str) -> None:
+    """Replace this worker's file in one step. May wait for the disk: a file system writes out what takes another file's name."""
+    draft = folder / f"{os.getpid()}.tmp"
+    draft.write_text(state)
+    draft.replace(folder / f"{os.getpid()}.json")
 
 
 def clear(data_dir: Path) -> None:

@@ -37,6 +37,7 @@ class Dialect(StrEnum):
 _NATIVE, _REST = Dialect.NATIVE, Dialect.REST  # Python 3.11 looks an enumeration's member up in Python
 KEY = "fluxbase"
 API_VERSION = b"2024-01-01"
+REQUEST_ID = b"x-request-id"
 
 
 class ConstantHeaders:
@@ -46,7 +47,8 @@ class ConstantHeaders:
 
     def __init__(self, pairs: tuple[tuple[bytes, bytes], ...]) -> None:
         self.pairs = pairs
-        self.names = frozenset(name for name, _ in pairs)
+        self.names = frozenset({REQUEST_ID, *(name for name, _ in pairs)})
+        """With that of the id, which every answer has too."""
 
 
 NO_HEADERS = ConstantHeaders(())
@@ -94,13 +96,17 @@ class RequestContext:
         self.error_code: str | None = None
 
     def complete(self, own: Headers) -> Headers:
-        """The headers of an answer: its own, then ours that it does not have."""
+        """The headers of an answer: its own, then the request's id, what was collected and what is constant, as far as it has them not."""
         taken, ours, constant = dict(own), self.response_headers, self.constant_headers
-        if constant.names.isdisjoint(taken) and constant.names.isdisjoint(ours) and ours.keys().isdisjoint(taken):
-            return [*own, *ours.items(), *constant.pairs]
-        merged = [*own, *(pair for pair in ours.items() if pair[0] not in taken)]
-        taken.update(ours)
-        return [*merged, *(pair for pair in constant.pairs if pair[0] not in taken)]
+        identity = (REQUEST_ID, self.request_id.encode())
+        if not ours and constant.names.isdisjoint(taken):
+            return [*own, identity, *constant.pairs]
+        merged = list(own)
+        for pair in (identity, *ours.items(), *constant.pairs):
+            if pair[0] not in taken:
+                taken[pair[0]] = pair[1]
+                merged.append(pair)
+        return merged
 
 
 def context_of(scope: Scope) -> RequestContext:

@@ -167,8 +167,8 @@ def _operation(summary: str, parameters: list[Json], answers: dict[str, str], *,
     return found
 
 
-def _native(summary: str, parameters: list[Json], status: str, *, has_body: bool = False) -> Json:
-    return {**_operation(summary, parameters, {status: "OK"}, has_body=has_body, error="Error"), "tags": ["tables"]}
+def _native(summary: str, parameters: list[Json], *statuses: str, has_body: bool = False) -> Json:
+    return {**_operation(summary, parameters, dict.fromkeys(statuses, "OK"), has_body=has_body, error="Error"), "tags": ["tables"]}
 
 
 def own_paths() -> Json:
@@ -195,7 +195,7 @@ def own_paths() -> Json:
             "post": _native("Insert one row or many", table, "201", has_body=True),
             "patch": _native("Update the filtered rows", table, "200", has_body=True),
             "put": _native("With a table and an id in the path, update that row", table, "200", has_body=True),
-            "delete": _native("Delete the filtered rows", table, "200"),
+            "delete": _native("Delete the filtered rows; with a table and an id in the path, that row", table, "200", "204"),
         },
         "/api/v1/tables/{schema}/{table}/{id}": {
             "get": _native("One row by its primary key", row, "200"),
@@ -210,6 +210,9 @@ def own_paths() -> Json:
             "post": _native("Insert a list of rows", table, "201", has_body=True),
             "patch": _native("Update each row of the body by its primary key", table, "200", has_body=True),
             "delete": _native("Delete the rows whose keys the body lists", table, "200", has_body=True),
+        },
+        "/api/v1/rpc/{namespace}/{function}": {
+            "post": _native("Call a function, at once or in the background", [_text("namespace"), *function], "200", "202", has_body=True)
         },
         "/api/v1/rpc/procedures": {"get": _native("Functions this role may call", [_text("namespace", "query")], "200")},
         "/api/v1/rpc/executions/{id}": {"get": _native("An execution of yours in the background", [_text("id")], "200")},

@@ -175,7 +175,7 @@ class Authenticate:
         if tenant is None or (self._platform is not None and tenant.id == self._platform.home.id):
             return None
         principal = self._authenticator.cached(tenant.id, raw[0])
-        return None if principal is None else _as_seen_by(tenant, principal)
+        return narrowed(principal) if principal is not None and tenant.is_shared else principal
 
     async def _verify(self, raw: list[str], context: RequestContext) -> Principal:
         """Every credential must hold, all for one tenant, and for the one that is named."""

@@ -60,7 +60,8 @@ class AddressLimit:
             route = context.route
             if route is not None and not (self._exempt and self._is_exempt(context.address)):
                 rules = self._rules.get(route.name) or self._rules_of(route)
-                key = limit_key(context.address)
+                address = context.address
+                key = limit_key(address) if ":" in address else address
                 if len(rules) != 1 or not rules[0].is_local:
                     return self._counted(scope, receive, send, context, rules, key)
                 if not self._limiter.passes_here(rules[0], key):

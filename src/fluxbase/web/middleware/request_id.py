@@ -42,11 +42,9 @@ class RequestId:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        request_id = Id(next(_ids))
         path: str = scope["path"]
         dialect = dialect_of(path, scope["headers"])
-        context = scope[KEY] = RequestContext(request_id, time.monotonic(), path, dialect, dict(scope["headers"]))
-        context.response_headers[b"x-request-id"] = request_id.encode()
+        context = scope[KEY] = RequestContext(Id(next(_ids)), time.monotonic(), path, dialect, dict(scope["headers"]))
         if dialect is _AUTH_2024:
             context.response_headers[b"x-supabase-api-version"] = API_VERSION
 
