@@ -18,7 +18,6 @@ from fluxbase.auth.api_keys import ApiKeys
 from fluxbase.auth.grants import Grants
 from fluxbase.auth.keyring import KeyRing, KeyRings
 from fluxbase.auth.keys import KeyService
-from fluxbase.auth.minter import TokenMinter
 from fluxbase.auth.platform import HOME, home_tenant
 from fluxbase.auth.rules import TokenRules
 from fluxbase.auth.verify import Verifier
@@ -26,7 +25,7 @@ from fluxbase.config import Config, load_config
 from fluxbase.crypto.identity import IdentitySigner
 from fluxbase.crypto.master import MasterKey
 from fluxbase.crypto.opaque import tenant_locator
-from fluxbase.db.connection import ConnectionBroken
+from fluxbase.db.failures import ConnectionBroken
 from fluxbase.db.provision import SYSTEM_LOGIN, ProvisionError, login_name, renew_login
 from fluxbase.db.session import SystemSessions
 from fluxbase.kernel.errors import FluxbaseError, Unavailable
@@ -192,22 +191,6 @@ class Program(Worker):
         from fluxbase.parts.mail import mail_parts
 
         return mail_parts(self)
-
-    async def mint_access_token(
-        self, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None,
-        tenant: str = "default",
-    ) -> str:  # fmt: skip
-        """An access token of a tenant, for tests and for the issues that bring sign-in."""
-        more = dict(claims or {})
-        email = more.pop("email", None)
-        return await TokenMinter(self.rings, self.rules).access_token(
-            (await self.registry.resolve(tenant)).id,
-            user_id=user_id,
-            role=role,
-            session_id=session_id,
-            email=None if email is None else str(email),
-            extra=more,  # type: ignore[arg-type]
-        )
 
     # -- the worker -----------------------------------------------------------------------------------------------
 

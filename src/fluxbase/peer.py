@@ -130,7 +130,7 @@ class PeerProgram(Worker):
     def build_data_plane(self) -> tuple[Pools, Executor, DataService]:
         """Pools of the one login, executor and data service."""
         from fluxbase.data.snapshot_store import SnapshotStore
-        from fluxbase.db.connection import peer_cleaning
+        from fluxbase.db.cleaning import peer_cleaning
         from fluxbase.db.pools import Pools
 
         database = self.config.database

@@ -316,6 +316,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "CORS preflight",
         "CORS: origins of the list with credentials",
         "reload: NOTIFY pgrst",
+        "reload: NOTIFY pgrst in a tenant's own database",
         "reload: settings of the role in the database",
         "Server-Timing when enabled",
         "domain representation: to JSON",
@@ -396,6 +397,8 @@ SENTENCES: dict[str, tuple[str, ...]] = {
 DIFFERS: dict[tuple[str, str], str] = {
     ("1.1", "settings: request.headers is JSON with lower-case names, without cookies"):
         "Authorization, apikey and the other credentials are left out too: SQL that logs its headers cannot leak a token (decision 0020).",
+    ("1.11", "reload: NOTIFY pgrst in a tenant's own database"):
+        "Not heard, and not needed: every change of a tenant's schema is seen by its next request, with or without NOTIFY.",
     ("1.8", "no match is 404 PGRST202 with a hint"): "A hint names only functions that the caller's role may execute.",
     ("1.3", "embed: none found is 400 PGRST200 with a hint"): "A hint names only relations that the caller's role may use.",
     ("1.10", "PGRST205"): "A hint names only relations that the caller's role may use.",
@@ -452,6 +455,9 @@ ELSEWHERE: dict[tuple[str, str], str] = {
     ("1.10", "tokens: texts of PGRST301 and PGRST303"): "tests/contract/byo/test_tokens.py::test_refused",
     ("1.10", "tokens: 30 seconds of clock skew"): "tests/contract/byo/test_tokens.py::test_accepted",
     ("1.11", "reload: NOTIFY pgrst"): "tests/contract/byo/test_settings.py::test_settings_in_the_database_and_reload",
+    ("1.11", "reload: NOTIFY pgrst in a tenant's own database"): (
+        "tests/api/test_tenant_schema_changes.py::test_a_change_of_a_tenants_schema_is_seen_by_its_next_request"
+    ),
     ("1.11", "reload: settings of the role in the database"): "tests/contract/byo/test_settings.py::test_settings_in_the_database_and_reload",
     ("1.11", "Server-Timing when enabled"): "tests/contract/byo/test_tokens.py::test_server_timing",
     ("1.11", "CORS preflight"): "tests/attack/test_pipeline_lines.py::test_line_holds",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fluxbase.db.connection import StatementError
+from fluxbase.db.failures import StatementError
 from fluxbase.db.session import SystemSessions
 from fluxbase.kernel.errors import FluxbaseError, InvalidInput, Unavailable
 from tests.support.server import Server

@@ -9,7 +9,7 @@ import ast
 import re
 from pathlib import Path
 
-from fluxbase.db.connection import cleaning
+from fluxbase.db.cleaning import cleaning
 from fluxbase.db.provision import EVENT_TRIGGERS
 from tests.support.twin import LIFTED, cleaning_name
 

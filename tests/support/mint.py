@@ -6,9 +6,10 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fluxbase.app import Program
     from tests.unit.auth.tokens import Forge
 
 
@@ -17,7 +18,22 @@ async def mint(data_dir: Path, arguments: dict[str, object]) -> str:
     from fluxbase.app import open_program
 
     async with open_program(data_dir) as program:
-        return await program.mint_access_token(**arguments)  # type: ignore[arg-type]
+        return await access_token(program, **arguments)  # type: ignore[arg-type]
+
+
+async def access_token(
+    program: Program, *, user_id: str, role: str = "authenticated", session_id: str | None = None, claims: dict[str, object] | None = None,
+    tenant: str = "default",
+) -> str:  # fmt: skip
+    """Of a user that need not exist, in a session that need not either."""
+    from fluxbase.auth.minter import TokenMinter
+
+    more: dict[str, Any] = dict(claims or {})
+    email = more.pop("email", None)
+    of = (await program.registry.resolve(tenant)).id
+    return await TokenMinter(program.rings, program.rules).access_token(
+        of, user_id=user_id, role=role, session_id=session_id, email=email, extra=more
+    )
 
 
 async def forge(data_dir: Path, arguments: dict[str, object]) -> Forge:
@@ -26,7 +42,7 @@ async def forge(data_dir: Path, arguments: dict[str, object]) -> Forge:
     from tests.unit.auth.tokens import Forge, raw_signer
 
     async with open_program(data_dir) as program:
-        good = await program.mint_access_token(**arguments)  # type: ignore[arg-type]
+        good = await access_token(program, **arguments)  # type: ignore[arg-type]
         signer = (await program.rings.get(program.registry.default.id)).ring.signer
         public = signer.public_jwk()
         assert public is not None

@@ -26,6 +26,8 @@ class CodeCheck:
     text: str
     instead: str
     isolation: str = "database"
+    route: str = "rest.table"
+    """On which it is noticed that it is gone."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class SqlCheck:
     isolation: str = "database"
     database: str = "b"
     """``a``, ``b``, or the name of a database."""
+    section: str = "logins"
+    """The part of the proof that notices."""
 
 
 AUTH = "fluxbase.web.middleware.authenticate"
@@ -48,14 +52,16 @@ CODE = {
     "the host narrows": CodeCheck(AUTH, "TenantCandidate._by_host", "named.id != tenant.id", "False"),
     "the tenant in a token's claims": CodeCheck("fluxbase.auth.verify", "Verifier._token", 'claims["tenant_id"] != tenant', "False"),
     "the instance's key is the default tenant's": CodeCheck(
-        "fluxbase.kernel.permissions", "administers_all", "principal.tenant == instance", "True"
+        "fluxbase.kernel.permissions", "administers_all", "principal.tenant == instance", "True", route="tenants.get"
     ),
     "nobody passes row security in a shared database": CodeCheck(AUTH, "_as_seen_by", "tenant.is_shared", "False", "row"),
     "claims carry the tenant": CodeCheck("fluxbase.tenancy.shared", "narrowed", 'claims["tenant_id"] = principal.tenant', "pass", "row"),
     "a service key is tenant_service": CodeCheck(
         "fluxbase.tenancy.shared", "narrowed", "TENANT_SERVICE if principal.role == SERVICE_ROLE else principal.role", "SERVICE_ROLE", "row"
     ),
-    "whose administrator a key is": CodeCheck("fluxbase.web.native.administered", "Administered.find", "caller.tenant == row.id", "True"),
+    "whose administrator a key is": CodeCheck(
+        "fluxbase.web.native.administered", "Administered.find", "caller.tenant == row.id", "True", route="tenants.get"
+    ),
     "the signature of tokens": CodeCheck("fluxbase.auth.verify", "Verifier._token", "not key.verifies(token)", "False"),
 }
 SQL = {

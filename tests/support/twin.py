@@ -33,7 +33,7 @@ from fluxbase.auth.saml import assertion
 from fluxbase.cli import start
 from fluxbase.crypto.jwt import JwtKey
 from fluxbase.data import key_tables, service, snapshot
-from fluxbase.db import connection, errors, executor, pool, pools, shares, sql
+from fluxbase.db import cleaning, errors, executor, failures, pool, pools, shares, sql
 from fluxbase.kernel import permissions
 from fluxbase.kernel import principal as principals
 from fluxbase.kernel.errors import Internal
@@ -76,7 +76,7 @@ def _tells_everything(original: Any) -> Any:
 
 def _renews_nothing(_: Any) -> Any:
     async def refuse(_: pool.Pool) -> None:
-        raise connection.ConnectionBroken("the login is refused", was_sent=False)
+        raise failures.ConnectionBroken("the login is refused", was_sent=False)
 
     return refuse
 
@@ -264,7 +264,7 @@ def _lift(name: str, owner: Any, attribute: str, make: Callable[[Any], Any]) -> 
 
 
 def _lift_cleaning() -> None:
-    original = connection.cleaning
+    original = cleaning.cleaning
 
     def either(role: str) -> Any:
         removed = REMOVED.get()
@@ -327,11 +327,11 @@ def create() -> TwinSwitch:
 
 def weaken() -> None:
     """Remove the control of a database served as it is that ``BYO_TWIN`` names, in this process."""
-    from fluxbase.db import connection, peer_settings
+    from fluxbase.db import peer_settings
 
     match os.environ.get("BYO_TWIN"):
         case "cleaning":
-            connection.cleaning = lambda *_: ()  # type: ignore[assignment]
+            cleaning.cleaning = lambda *_: ()  # type: ignore[assignment]
         case "role":
             peer_settings._FIXED = ("application_name", *peer_settings._FIXED[1:])  # type: ignore[attr-defined]
         case _:

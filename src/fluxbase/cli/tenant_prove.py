@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +48,11 @@ def prove(
             return
         if tenants is None or len(tenants) != 2:
             raise InvalidInput("Name two tenants.", code="two_tenants", hint="fluxbase tenant list shows them.")
-        proof, document = asyncio.run(_run(config, *tenants))
+        try:
+            proof, document = asyncio.run(_run(config, *tenants))
+        except asyncio.CancelledError:
+            sys.stderr.write("Interrupted. What was planted is taken back.\n")
+            raise typer.Exit(FAILED) from None
         report.write_bytes(document)
     if is_json:
         sys.stdout.write(orjson.dumps(orjson.loads(document)["report"]).decode() + "\n")
@@ -62,6 +67,10 @@ async def _run(config: Config, first: str, second: str) -> tuple[Proof, bytes]:
     from fluxbase.proof.prove import for_proof, prove
     from fluxbase.proof.report import signed
 
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGINT, signal.SIGTERM):  # what was planted is taken back
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with open_program(config.data_dir, config=for_proof(config)) as program:
         proof = await prove(program, first, second)
         return proof, signed(proof, (await program.rings.get(program.registry.default.id)).ring)

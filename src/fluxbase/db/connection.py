@@ -19,6 +19,7 @@ import psycopg
 from psycopg import pq
 
 from fluxbase.db import pq as async_pq
+from fluxbase.db.failures import ConnectionBroken, DeadlinePassed, LoginSpoilt, StatementError, text_of
 from fluxbase.db.sql import quote_ident
 
 if TYPE_CHECKING:
@@ -38,75 +39,12 @@ if TYPE_CHECKING:
 
 _TUPLES, _COMMAND, _SYNC = pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_SYNC
 _FATAL = pq.ExecStatus.FATAL_ERROR
-_FIELD = pq.DiagnosticField
 _OK = (_TUPLES, _COMMAND)
 _CLOCK = "select current_database()::text, floor(extract(epoch from clock_timestamp()) * 1000)::bigint::text"
 _OWN_SETTINGS = "select 1 from pg_db_role_setting s join pg_roles r on r.oid = s.setrole where r.rolname = session_user limit 1"
 _FEWEST_STATEMENTS = 32
 """Room for the statements that every request needs, so that a batch never evicts its own."""
 NEVER = float("inf")
-
-
-class ConnectionBroken(Exception):
-    """The connection ended."""
-
-    def __init__(self, why: str, *, was_sent: bool = True) -> None:
-        super().__init__(why)
-        self.was_sent = was_sent
-        """False when nothing can have been committed: the Sync never left."""
-
-
-class LoginSpoilt(ConnectionBroken):
-    """The login is not as it was made. Every role may change its own password and defaults, and RESET ROLE makes a client its login."""
-
-
-class DeadlinePassed(Exception):
-    """The statement outlived its time and must be cancelled."""
-
-
-class StatementError(Exception):
-    """PostgreSQL refused a statement."""
-
-    def __init__(self, index: int, result: PGresult) -> None:
-        self.index = index
-        """Which statement of the batch; -1 for the Sync itself (a deferred constraint)."""
-        self.sqlstate = _text(result, _FIELD.SQLSTATE) or "XX000"
-        self.message = _text(result, _FIELD.MESSAGE_PRIMARY) or ""
-        self.detail = _text(result, _FIELD.MESSAGE_DETAIL)
-        self.hint = _text(result, _FIELD.MESSAGE_HINT)
-        self.is_raised = _text(result, _FIELD.SOURCE_FUNCTION) == "exec_stmt_raise"
-        """RAISE of PL/pgSQL: whoever wrote the function chose the text."""
-        super().__init__(f"{self.sqlstate} in statement {index}")
-
-
-def _text(result: PGresult, field: pq.DiagnosticField) -> str | None:
-    value = result.error_field(field)
-    return None if value is None else value.decode("utf-8", "replace")
-
-
-_PREPARED = "fluxbase.has_prepared_statements()"
-_PEER_PREPARED = "exists (select from pg_catalog.pg_prepared_statements where from_sql)"
-
-
-def cleaning(role: str, has_prepared: str = _PREPARED) -> Batch:
-    """What takes every trace of a user's SQL out of a session (threat F56). TEMP is revoked, and discarded all the same.
-
-    When SQL has prepared statements of its own the answer is true, and everything is deallocated before the next use.
-    """
-    return (
-        ("reset all", ()),
-        (f"set role {quote_ident(role)}", ()),
-        (f"select pg_advisory_unlock_all(), {has_prepared}", ()),
-        ("unlisten *", ()),
-        ("close all", ()),
-        ("discard sequences", ()),
-        ("discard temp", ()),
-    )
-
-
-def peer_cleaning(role: str) -> Batch:
-    """The same in a database where nothing of ours is installed."""
-    return cleaning(role, _PEER_PREPARED)
 
 
 class Connection:
@@ -372,7 +310,7 @@ class Connection:
         for position, item in enumerate(sent):
             if isinstance(item, tuple) and (position >= len(results) or results[position].status != _COMMAND):
                 self._names.pop(item[0], None)
-        if any(result.status == _FATAL and _text(result, _FIELD.SQLSTATE) in ("26000", "42P05") for result in results):
+        if any(result.status == _FATAL and text_of(result, pq.DiagnosticField.SQLSTATE) in ("26000", "42P05") for result in results):
             self._is_forgetful = True
 
     def _quiet(self) -> None:

@@ -33,6 +33,17 @@ def with_login(conninfo: str, user: str, password: str) -> str:
     return make_conninfo(conninfo, user=user, password=password)
 
 
+def admin_database(conninfo: str) -> str:
+    """The database a connection string names (its user's name when it names none)."""
+    parts = conninfo_to_dict(conninfo)
+    return str(parts.get("dbname") or parts.get("user") or "postgres")
+
+
+def with_database(conninfo: str, name: str) -> str:
+    """The same connection to another database."""
+    return make_conninfo(conninfo, dbname=name)
+
+
 def with_tls(conninfo: str, *, require: bool | None, ca_file: str) -> str:
     """TLS verified, unless the database is behind a socket or on loopback; ``require`` decides when it is set."""
     parts = {name: str(value) for name, value in conninfo_to_dict(conninfo).items() if value is not None}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import ConnectionBroken, DeadlinePassed, StatementError
 from fluxbase.db.errors import FACTOR_REMOVED, OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate
+from fluxbase.db.failures import ConnectionBroken, DeadlinePassed, StatementError
 from fluxbase.db.settings import Mode, RequestSettings, isolation_statement
 from fluxbase.kernel.errors import DeadlineExceeded, FluxbaseError, Unavailable
 from fluxbase.kernel.principal import lowered

@@ -11,7 +11,8 @@ import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, Connection, ConnectionBroken, LoginSpoilt
+from fluxbase.db.connection import NEVER, Connection
+from fluxbase.db.failures import ConnectionBroken, LoginSpoilt
 from fluxbase.db.gate import unavailable
 from fluxbase.kernel.errors import DeadlineExceeded
 

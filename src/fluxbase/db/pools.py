@@ -7,7 +7,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fluxbase.db.connection import NEVER, cleaning
+from fluxbase.db.cleaning import cleaning
+from fluxbase.db.connection import NEVER
 from fluxbase.db.gate import Gate
 from fluxbase.db.pool import Pool
 from fluxbase.db.shares import Shares

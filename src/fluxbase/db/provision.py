@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from fluxbase.kernel.ids import CLIENT_ROLES
 
@@ -411,14 +410,3 @@ class _Work:
                     sql.Identifier(policy), sql.Identifier(schema, table), sql.Identifier(role)
                 )
             )
-
-
-def admin_database(conninfo: str) -> str:
-    """The database a connection string names (its user's name when it names none)."""
-    parts = conninfo_to_dict(conninfo)
-    return str(parts.get("dbname") or parts.get("user") or "postgres")
-
-
-def with_database(conninfo: str, name: str) -> str:
-    """The same connection to another database."""
-    return make_conninfo(conninfo, dbname=name)

@@ -17,8 +17,9 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.adapt import PyFormat, Transformer
 
-from fluxbase.db.connection import Connection, ConnectionBroken, StatementError
+from fluxbase.db.connection import Connection
 from fluxbase.db.errors import OWN_SQLSTATES, STALE_CLAIMS, nul_refused, translate, unwritable
+from fluxbase.db.failures import ConnectionBroken, StatementError
 from fluxbase.db.settings import deny_array
 from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import DeadlineExceeded, Unavailable

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from fluxbase.db.conninfo import with_database
 from fluxbase.db.provision import (
     EVENT_TRIGGERS,
     OWNER_LOGIN,
@@ -25,7 +26,6 @@ from fluxbase.db.provision import (
     login_name,
     migration_files,
     provision,
-    with_database,
 )
 from fluxbase.db.user_migrations import apply_pending
 from fluxbase.kernel.errors import Conflict

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fluxbase.config import ConfigError
-from fluxbase.db.provision import OWNER_LOGIN, admin_database, with_database
+from fluxbase.db.conninfo import admin_database, with_database
+from fluxbase.db.provision import OWNER_LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _EXTRA_HEADERS = ("apikey", "x-client-key", "x-service-key")
 _OWN_KINDS = ("anon_key", "publishable_key", "access_token", "service_key", "secret_key")
+_BEFORE_ANY_CREDENTIAL = (Access.PUBLIC, Access.ENTRY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,18 @@ class Crossing:
     """Any answer but a refusal is a leak; else only the other's canary in it, or a change of the other's data, is."""
 
 
+def names_own(call: Call, access: Access) -> bool:
+    """Whether an attack names the caller's own things too: where a header may name the tenant, beside a credential."""
+    return access not in _BEFORE_ANY_CREDENTIAL and any(kind not in ("nobody", "instance") for kind in call.by)
+
+
 def crossings(call: Call, access: Access, own: Place, other: Place, forged: Mapping[str, str]) -> Iterator[Crossing]:
     """Every attack on a call, by the credentials of ``own``."""
     if access is Access.INSTANCE or access is Access.LOOPBACK:
         for kind in _OWN_KINDS if access is Access.INSTANCE else ():
             yield Crossing(f"{kind} on a route of the instance", own.headers(kind), is_about_other=True, must_refuse=True)
         return
-    is_read = access not in (Access.PUBLIC, Access.ENTRY)
+    is_read = access not in _BEFORE_ANY_CREDENTIAL
     kinds = [kind for kind in call.by if kind != "instance"]
     for kind in kinds:
         headers = own.headers(kind, is_entry=call.is_entry)

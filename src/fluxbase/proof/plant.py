@@ -1,4 +1,4 @@
-"""Plants canaries in a tenant and takes them away again.
+"""Plants canaries in a tenant; ``removal.py`` takes them away again.
 
 A canary is a random text that stands in one tenant alone: in its rows (one public, the others private), in its
 schema's comments, in its line of the register. Whatever answer, header, log line or metric shows the other tenant's is a leak.
@@ -17,17 +17,19 @@ import orjson
 from fluxbase.auth.rules import ACCESS_TYPE
 from fluxbase.crypto.opaque import PUBLISHABLE, SECRET, format_opaque
 from fluxbase.db.named_sql import named_sql
-from fluxbase.db.provision import OWNER_LOGIN
-from fluxbase.db.session import SystemSessions
+from fluxbase.db.sql import quote_ident
 from fluxbase.kernel.errors import Internal
+from fluxbase.proof.journal import Before, Planted
+from fluxbase.proof.removal import ACTOR, own_settings, owner_sessions
 from fluxbase.proof.request import AGENT, ask
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fluxbase.app import Program
     from fluxbase.tenancy.registry import Tenant
     from fluxbase.web.context import App
 
-ACTOR = "cli:prove"
 ADDRESS = "@proof.invalid"
 """No mail can be delivered there (RFC 2606)."""
 
@@ -60,33 +62,40 @@ class Plants:
     def __init__(self, program: Program, app: App) -> None:
         self._program = program
         self._app = app
-        self._owner = SystemSessions(lambda tenant: program.target.login_conninfo(OWNER_LOGIN, tenant.database))
+        self._owner = owner_sessions(program)
         self.places: list[Place] = []
         self.schema = program.config.data.schemas[0]
         self.scratch = f"proof-{secrets.token_hex(6)}"
         """A tenant that destructive verbs may work on; further ones made by calls begin with its name."""
 
-    async def plant(self, slugs: list[str], *, with_scratch: bool) -> list[Place]:
-        """Schema, rows, comments, metadata, keys and tokens of each tenant. Raises NotFound for one that is not served."""
+    async def planned(self, tenants: Sequence[Tenant]) -> Planted:
+        """What will be planted, and what is there before."""
+        rows = [await self._program.tenants.get(tenant.id) for tenant in tenants]
+        befores = [
+            Before(tenant.id, f"canary-{secrets.token_hex(12)}", row.name, row.metadata, await own_settings(self._program, tenant))
+            for tenant, row in zip(tenants, rows, strict=True)
+        ]
+        return Planted(AGENT, self.scratch, befores)
+
+    async def plant(self, tenants: Sequence[Tenant], planned: Planted, *, with_scratch: bool) -> list[Place]:
+        """Schema, rows, comments, metadata, keys and tokens of each tenant."""
         from fluxbase.tenancy.lifecycle import NewTenant
 
         if with_scratch:
             await self._program.tenants.create(NewTenant(self.scratch, isolation="row"), actor=ACTOR)
-        tenants = [await self._program.registry.resolve(slug) for slug in slugs]
         planted: set[str] = set()
-        for tenant in tenants:
-            place = Place(tenant, f"canary-{secrets.token_hex(12)}")
+        for tenant, before in zip(tenants, planned.tenants, strict=True):
             where = f"{tenant.database}.{tenant.schema}"
             if where not in planted:
-                await self._run(tenant, "plant")
+                await self._as_owner(tenant, "plant")
                 planted.add(where)
+            place = Place(tenant, before.canary)
+            await self._fill(place, before)
             self.places.append(place)
-        for place in self.places:
-            await self._fill(place)
         self._program.registry.forget()
         return self.places
 
-    async def _fill(self, place: Place) -> None:
+    async def _fill(self, place: Place, before: Before) -> None:
         program, tenant = self._program, place.tenant
         place.credentials = {
             **(await program.keys.show(tenant)).revealed(),
@@ -102,10 +111,8 @@ class Plants:
         await self._make_user(place)
         await self.refresh(place)
         if tenant.isolation != "row":
-            async with self._owner(tenant, reason="plant a canary in a comment") as tx:
-                await tx.fetch(named_sql("proof", "settings"), self.schema_of(tenant), place.canary)
-                await tx.fetch(named_sql("proof", "comment"))
-        await program.tenants.update(tenant.id, metadata={"proof": place.canary}, actor=ACTOR)
+            await self._as_owner(tenant, "comment", place.canary)
+        await program.tenants.update(tenant.id, metadata={**before.metadata, "proof": place.canary}, actor=ACTOR)
 
     async def _make_user(self, place: Place) -> None:
         """A user of the tenant, by its own service key, with the canary in what the user says of himself."""
@@ -132,9 +139,8 @@ class Plants:
 
     async def refresh(self, place: Place) -> None:
         """Put back the rows that calls use up, and give what must be new each time a new name."""
-        suffix = ["shared_row", place.tenant.id] if place.tenant.isolation == "row" else ["row"]
-        for name, is_public in (("row", "false"), ("spare", "false"), ("public_row", "true")):
-            await self._run(place.tenant, suffix[0], place.values[name], place.canary, is_public, *suffix[1:])
+        rows = [place.values[name] for name in ("row", "spare", "public_row")]
+        await self._on_table(place.tenant, "rows", *rows, place.canary)
         place.values |= {"new": str(uuid.uuid4()), "fresh": f"{self.scratch}-{secrets.token_hex(4)}"}
 
     def schema_of(self, tenant: Tenant) -> str:
@@ -143,12 +149,12 @@ class Plants:
 
     async def state(self, place: Place) -> str:
         """Changes when anything that was planted in the tenant does."""
-        shared = place.tenant.isolation == "row"
-        rows = await self._run(place.tenant, "shared_state" if shared else "state", *([place.tenant.id] if shared else []))
-        async with self._program.sessions(self._program.registry.default, reason="prove tenants") as tx:
-            line = await tx.fetch(named_sql("proof", "register"), place.tenant.id)
-        async with self._program.sessions(place.tenant, reason="prove tenants") as tx:
-            users = await tx.fetch(named_sql("proof", "users"), place.tenant.id)
+        main, tenant = self._program.registry.default, place.tenant
+        rows = await self._on_table(tenant, "state")
+        async with self._program.sessions(main, reason="prove tenants", is_single=True) as tx:
+            line = await tx.fetch(named_sql("proof", "register"), tenant.id)
+        async with self._program.sessions(tenant, reason="prove tenants", is_single=True) as tx:
+            users = await tx.fetch(named_sql("proof", "users"), tenant.id)
         return f"{rows[0][0]}:{line[0][0]}:{users[0][0]}"
 
     async def forged(self, own: Place, other: Place) -> dict[str, str]:
@@ -166,29 +172,24 @@ class Plants:
             "secret key with the other's locator": format_opaque(SECRET, other.tenant.locator, material),
         }
 
-    async def remove(self) -> None:
-        """Take everything away again, tenants that calls made included."""
-        for place in self.places:
-            await self._run(place.tenant, "remove")
-            async with self._program.sessions(place.tenant, reason="take the proof's users away") as tx:
-                await tx.fetch(named_sql("proof", "remove_mails"), place.tenant.id)
-                await tx.fetch(named_sql("proof", "remove_users"), place.tenant.id, AGENT)
-                await tx.fetch(named_sql("proof", "remove_named"), place.tenant.id, place.canary)
-        async with self._program.sessions(self._program.registry.default, reason="take the proof's invitations away") as tx:
-            await tx.fetch(named_sql("proof", "remove_invitations"))
-        tenants = self._program.tenants
-        for row in await tenants.list(with_deleted=True):
-            if row.slug.startswith(self.scratch):
-                await tenants.delete(row.id, is_hard=True, actor=ACTOR)
+    async def close(self) -> None:
+        """End the connections."""
         await self._owner.close()
 
-    async def _run(self, tenant: Any, name: str, *params: str) -> list[tuple[Any, ...]]:
+    async def _as_owner(self, tenant: Tenant, name: str, canary: str = "") -> None:
+        """Statements on the schema of a tenant."""
         async with self._owner(tenant, reason="prove tenants") as tx:
-            await tx.fetch(named_sql("proof", "settings"), self.schema_of(tenant), "")
-            *before, last = named_sql("proof", name).split("-- then\n")
-            for statement in before:
+            await tx.fetch(named_sql("proof", "settings"), self.schema_of(tenant), canary)
+            for statement in named_sql("proof", name).split("-- then\n"):
                 await tx.fetch(statement)
-            return await tx.fetch(last, *params)
+
+    async def _on_table(self, tenant: Tenant, name: str, *params: str) -> list[tuple[Any, ...]]:
+        """One statement on the planted table; where tenants share it, the one that names the tenant."""
+        table = f"{quote_ident(self.schema_of(tenant))}.fluxbase_proof"
+        is_shared = tenant.isolation == "row"
+        statement = named_sql("proof", f"shared_{name}" if is_shared else name).format(table=table)
+        async with self._owner(tenant, reason="prove tenants", is_single=True) as tx:
+            return await tx.fetch(statement, *params, *([tenant.id] if is_shared else []))
 
 
 def decoded(part: str) -> bytes:

@@ -6,12 +6,13 @@ does: what was not seen working was not proven.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fluxbase.proof.call import Call, Computed, filled, picked
-from fluxbase.proof.crossing import crossings
+from fluxbase.proof.crossing import crossings, names_own
 from fluxbase.proof.request import Answer, ask
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from fluxbase.web.context import App
     from fluxbase.web.routing import Route
 
+AT_ONCE = 8
+"""Attacks under way."""
 _DERIVED = frozenset({"HEAD", "OPTIONS"})
 
 
@@ -90,16 +93,34 @@ class RouteProof:
         for kind in call.by:
             if not await self._works(call, kind, own, other, where):
                 return
-        kind = call.by[0]
-        about = {True: await self._prepared(call, kind, other, where), False: await self._prepared(call, kind, own, where)}
+        about = await self._subjects(call, own, other, where, {True, not names_own(call, route.access)})
+        attacks = list(crossings(call, route.access, own, other, forged))
         before = await self._plants.state(other)
-        for crossing in crossings(call, route.access, own, other, forged):
-            values = {**(about[crossing.is_about_other] or {}), "mine": own.canary, "mark": f"planted-{secrets.token_hex(4)}"}
-            await self._attack(route, call, crossing, values, other, where)
-            if call.ends_session and not crossing.must_refuse:
-                await self._plants.sign_in(own)
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def attack_once(crossing: Crossing) -> None:
+            async with gate:
+                values = {**about[crossing.is_about_other], "mine": own.canary, "mark": f"planted-{secrets.token_hex(4)}"}
+                await self._attack(route, call, crossing, values, other, where)
+
+        async with asyncio.TaskGroup() as group:  # what is refused uses nothing up
+            for crossing in attacks:
+                if crossing.must_refuse:
+                    group.create_task(attack_once(crossing))
+        for crossing in attacks:
+            if not crossing.must_refuse:
+                await attack_once(crossing)
+                if call.ends_session:
+                    await self._plants.sign_in(own)
         if await self._plants.state(other) != before:
             self._tally.found("leak", where, "an attack changed what is in the other tenant")
+
+    async def _subjects(self, call: Call, own: Place, other: Place, where: str, sides: set[bool]) -> dict[bool, dict[str, str]]:
+        """Whose things the attacks name: the other's (True), one's own (False)."""
+        kind = call.by[0]
+        places = {True: other, False: own}
+        made = await asyncio.gather(*(self._prepared(call, kind, places[side], where) for side in sides))
+        return {side: values or {} for side, values in zip(sides, made, strict=True)}
 
     async def _works(self, call: Call, kind: str, own: Place, other: Place, where: str) -> bool:
         """The positive control, for one kind of credential."""

@@ -24,8 +24,6 @@ begin
   return query select * from fluxbase_proof;
 end $$;
 -- name: remove
-delete from auth.users where email like '%@proof.invalid';
--- then
 drop table if exists fluxbase_proof cascade;
 -- then
 drop function if exists fluxbase_proof_leave(text), fluxbase_proof_forge(text);
@@ -33,15 +31,17 @@ drop function if exists fluxbase_proof_leave(text), fluxbase_proof_forge(text);
 select set_config('search_path', $1::text, true), set_config('fluxbase.canary', $2::text, true)
 -- name: comment
 do $$ begin execute format('comment on table fluxbase_proof is %L', current_setting('fluxbase.canary')); end $$
--- name: row
-insert into fluxbase_proof (id, canary, is_public) values ($1::text::uuid, $2::text, $3::text::boolean) on conflict (id) do nothing
--- name: shared_row
-insert into fluxbase_proof (id, canary, is_public, tenant_id) values ($1::text::uuid, $2::text, $3::text::boolean, $4::text::uuid)
+-- name: rows
+insert into {table} (id, canary, is_public) values ($1::text::uuid, $4::text, false), ($2::text::uuid, $4::text, false), ($3::text::uuid, $4::text, true)
+on conflict (id) do nothing
+-- name: shared_rows
+insert into {table} (id, canary, is_public, tenant_id) select id::uuid, $4::text, is_public, $5::text::uuid
+  from (values ($1::text, false), ($2::text, false), ($3::text, true)) as planted (id, is_public)
 on conflict (id) do nothing
 -- name: state
-select md5(coalesce(string_agg(t::text, ',' order by t.id), '')) from fluxbase_proof t
+select md5(coalesce(string_agg(t::text, ',' order by t.id), '')) from {table} t
 -- name: shared_state
-select md5(coalesce(string_agg(t::text, ',' order by t.id), '')) from fluxbase_proof t where t.tenant_id = $1::text::uuid
+select md5(coalesce(string_agg(t::text, ',' order by t.id), '')) from {table} t where t.tenant_id = $1::text::uuid
 -- name: register
 select md5(t::text) from (select slug, name, db_name, status, metadata, deleted_at, isolation, hosts from platform.tenants where id = $1::text::uuid) t
 -- name: own_line
@@ -108,10 +108,14 @@ select md5(concat_ws(';',
   (select string_agg(concat_ws('|', team_id, user_id), ',' order by team_id, user_id) from auth.team_members where tenant_id = $1::text::uuid),
   (select string_agg(concat_ws('|', id, name, scopes), ',' order by id) from auth.api_keys where tenant_id = $1::text::uuid)))
 -- name: remove_users
-delete from auth.users u where u.tenant_id = $1::text::uuid and (u.email like '%@proof.invalid' or u.is_anonymous and exists (
+delete from auth.users u where u.tenant_id = $1::text::uuid and (u.email ~ '@proof[.](invalid|example)$' or u.is_anonymous and exists (
   select from auth.sessions s where s.tenant_id = u.tenant_id and s.user_id = u.id and s.user_agent = $2::text)) returning u.id
 -- name: remove_mails
-delete from platform.mails where tenant_id = $1::text::uuid and recipient like '%@proof.invalid' returning id
+delete from platform.mails where tenant_id = $1::text::uuid and recipient ~ '@proof[.](invalid|example)$' returning id
+-- name: remove_tokens
+delete from auth.one_time_tokens where tenant_id = $1::text::uuid and email ~ '@proof[.](invalid|example)$' returning id
+-- name: remove_executions
+delete from platform.executions where owner like $1::text || ' %' and procedure like 'fluxbase\_proof%' returning id
 -- name: remove_named
 with orgs as (delete from auth.organisations where tenant_id = $1::text::uuid and name = $2::text),
      keys as (delete from auth.api_keys where tenant_id = $1::text::uuid and name = $2::text)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fluxbase.db import connection as connection_module
+from fluxbase.db.cleaning import cleaning
 from fluxbase.db.peer_settings import PeerSettings, owned
 from tests.contract.byo.conftest import Library, sign
 from tests.support.server import Server
@@ -90,7 +90,7 @@ def test_statements_of_two_roles_have_two_names() -> None:
     assert owned("a", "select 1") != owned("b", "select 1")
     assert "*/ drop" not in owned("*/ drop table x --", "select 1")
     assert PeerSettings.is_role_for_life is False
-    assert connection_module.cleaning("authenticator")[0] == ("reset all", ())
+    assert cleaning("authenticator")[0] == ("reset all", ())
 
 
 def test_schemas_that_are_not_exposed_stay_hidden(byo: Server) -> None:

@@ -50,10 +50,10 @@ def provisioning_uri(secret: str, *, account: str, issuer: str) -> str:
 
 
 def qr(uri: str) -> segno.QRCode:
-    """The address as a QR code; costs tens of milliseconds, so it is made once for every form of picture."""
+    """The address as a QR code; costs ten milliseconds, so it is made once for every form of picture."""
     import segno
 
-    return segno.make(uri, error="m")
+    return segno.make(uri, error="m", mask=0)  # every reader undoes any of the eight masks; to try them all costs most of it
 
 
 def qr_svg(code: segno.QRCode) -> str:

@@ -8,7 +8,7 @@ ROOT = "/api/v1/dashboard/auth"
 _ADMIN_ONLY = "for an administrator's own session: every credential of a tenant is refused"
 _NOBODY = "nothing is signed in: it would leave a session"
 _EVERYBODY = "the same for everybody"
-_UNKNOWN = {"email": "a@proof.invalid", "password": "{new}"}
+_UNKNOWN = {"email": "a@proof.invalid", "password": "{password}"}
 
 
 def _own(method: str, path: str, body: object = None) -> tuple[Call, ...]:
@@ -27,7 +27,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "dashboard.password.reset.post": _nobody("POST", f"{ROOT}/password/reset", {"email": "{fresh}@proof.invalid"}, 200, because=_EVERYBODY),
     "dashboard.password.reset.verify.post": _nobody("POST", f"{ROOT}/password/reset/verify", {"token": "{new}"}, 400),
     "dashboard.password.reset.confirm.post": _nobody(
-        "POST", f"{ROOT}/password/reset/confirm", {"token": "{new}", "new_password": "{canary} {spare}"}, 400
+        "POST", f"{ROOT}/password/reset/confirm", {"token": "{new}", "new_password": "{password}"}, 400
     ),
     "dashboard.reset-password.get": _nobody("GET", "/dashboard/reset-password", None, 200, because=_EVERYBODY),
     "dashboard.reset-password.post": _nobody("POST", "/dashboard/reset-password", None, 403),

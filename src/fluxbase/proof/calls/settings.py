@@ -8,7 +8,10 @@ OWN = "/api/v1/admin/tenants/{tenant}/settings"
 APP = "/api/v1/admin/app/settings"
 _GONE = "answers without a body"
 
-_NAMED = Call("PATCH", OWN, by=SERVICE, body={"settings": {"mail.app_name": "{canary}", "mail.from_name": "{canary}"}})
+CHANGED = ("mail.app_name", "mail.from_name")
+"""What the calls change: noted before the proof and restored after it."""
+
+_NAMED = Call("PATCH", OWN, by=SERVICE, body={"settings": dict.fromkeys(CHANGED, "{canary}")})
 
 CALLS: dict[str, tuple[Call, ...]] = {
     "tenant_settings.list": (Call("GET", OWN, by=SERVICE, before=(_NAMED,)),),

@@ -18,6 +18,8 @@ create table platform.executions (
 );
 create index executions_owner on platform.executions (owner, created_at);
 revoke all on platform.executions from public;
+-- What the proof of tenants started is taken away again (proof/removal.py); results and logs the system cannot read.
+grant select (id, owner, procedure), delete on platform.executions to fluxbase_system;
 
 -- A user by id; keys and callers without a credential by role and key; each within its tenant, where one database has several. Raises 42501 when the identity does not verify.
 create function fluxbase.caller() returns text
