@@ -33,16 +33,18 @@ def make_certificate(folder: Path, name: str = "server") -> tuple[Path, Path, Pa
     """Files of the chain, the key and the CA, for ``localhost`` and 127.0.0.1."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = (
-        _builder("Tests CA", "Tests CA", ca_key, 80)
+        _builder("Tests CA", "Tests CA", ca_key, 120)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
+    revoked = x509.DistributionPoint([x509.UniformResourceIdentifier("http://ca.tests.invalid/revoked.crl")], None, None, None)
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     leaf = (
-        _builder("localhost", "Tests CA", key, 60)
+        _builder("localhost", "Tests CA", key, 90)
         .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.CRLDistributionPoints([revoked]), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
