@@ -105,7 +105,8 @@ async def _recorded(account: Account, tenant: Any) -> list[tuple[str, tuple[Any,
     user: Any = account.id
     await session_store.select_current(recorder, tenant, user, user)
     await session_store.rotate(recorder, tenant, token_hash=b"1", child_hash=b"2", user_agent="", address="", lifetime_seconds=60)
-    await user_store.select_user_by_email(recorder, tenant, account.email)
+    await user_store.select_password(recorder, tenant, account.email)
+    await user_store.select_user(recorder, tenant, user)
     return recorder.statements
 
 
@@ -114,7 +115,8 @@ def show_plans(server: Server, account: Account, console: Console) -> None:
     with root(server) as connection:
         run: Any = connection.execute
         ((tenant,),) = run("select id::text from platform.tenants where is_default").fetchall()
-        for name, (sql, params) in zip(("GET user", "refresh", "sign-in"), asyncio.run(_recorded(account, tenant)), strict=True):
+        names = ("GET user", "refresh", "sign-in", "sign-in, the account")
+        for name, (sql, params) in zip(names, asyncio.run(_recorded(account, tenant)), strict=True):
             run("deallocate all")
             run(f"prepare s as {sql}")
             values = ", ".join(psycopg_sql.quote(value) for value in params)

@@ -20,6 +20,7 @@ from fluxbase.auth.captcha.proof_of_work import is_solved
 from tests.support.accounts import PASSWORD
 from tests.support.administrator import administrator, login
 from tests.support.command import fluxbase
+from tests.support.parallel import PARALLEL, at_once
 from tests.support.second_factor import claims
 from tests.support.server import Server, start_server
 from tests.support.verification_server import VerificationServer, verification_server
@@ -140,6 +141,13 @@ def test_work_is_done_once_and_for_one_flow(hooked: Server) -> None:
         email = f"{uuid.uuid4().hex}@example.test"
         assert sign_up(hooked, {"captcha_token": token}, email).status_code == 400, token[:40]
         assert hooked.root_sql(f"select count(*) from auth.users where email = '{email}'") == [(0,)]
+
+
+def test_two_hundred_parallel_uses_of_one_solution(hooked: Server) -> None:
+    """One is heard (here: told that its address is no address); all others hear that the solution was used (threat B22)."""
+    found = at_once(hooked, "POST", "/api/v1/auth/signup", json={"email": "no address", "password": PASSWORD, **work(hooked)})
+    codes = [answer.json()["code"] for answer in found]
+    assert (codes.count("CHALLENGE_CONSUMED"), codes.count("VALIDATION_FAILED")) == (PARALLEL - 1, 1)
 
 
 def _used(server: Server) -> dict[str, str]:

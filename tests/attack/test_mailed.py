@@ -74,7 +74,23 @@ def reset_proof(server: Server, post: MailServer) -> tuple[str, dict[str, str]]:
     return f"{NATIVE}/password/reset/confirm", {"token": token_of(post.wait_for(email, 2)), "new_password": OTHER_PASSWORD}
 
 
-@pytest.mark.parametrize("proof", [link_proof, code_proof, pkce_proof, confirmation_proof, reset_proof])
+def invitation_proof(server: Server, post: MailServer) -> tuple[str, dict[str, str]]:
+    """The token of an invitation."""
+    email = new_address()
+    server.post("/auth/v1/invite", key="service", json={"email": email})
+    return "/auth/v1/verify", {"type": "invite", "token_hash": token_of(post.wait_for(email))}
+
+
+def change_proof(server: Server, post: MailServer) -> tuple[str, dict[str, str]]:
+    """The second half of a change of address, after the first."""
+    account, new = confirmed_account(server, post), new_address()
+    server.request("PUT", "/auth/v1/user", key=account["access_token"], json={"email": new})
+    half = {"type": "email_change", "token_hash": token_of(post.wait_for(account["email"], 2))}
+    assert server.post("/auth/v1/verify", json=half).json()["code"] == "200"
+    return "/auth/v1/verify", {"type": "email_change", "token_hash": token_of(post.wait_for(new))}
+
+
+@pytest.mark.parametrize("proof", [link_proof, code_proof, pkce_proof, confirmation_proof, reset_proof, invitation_proof, change_proof])
 def test_two_hundred_parallel_redemptions_give_one_success(
     mailing: Server, post: MailServer, proof: Callable[[Server, MailServer], tuple[str, dict[str, str]]]
 ) -> None:

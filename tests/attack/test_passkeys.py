@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.accounts import Account, sign_up
 from tests.support.authenticator import Authenticator, decode, encode
+from tests.support.parallel import PARALLEL, at_once, statuses
 from tests.support.second_factor import FREE, GOTRUE, claims, guarded, without
 from tests.support.server import Server
 
@@ -151,6 +152,18 @@ def test_a_challenge_has_one_answer(server: Server) -> None:
     bad = {"challenge_id": begun["challenge_id"], "credential": device.show(begun["options"], origin="https://evil.example")}
     good = {**bad, "credential": device.show(begun["options"])}
     assert [server.post(f"{ROOT}/authentication/verify", json=each).status_code for each in (bad, good)] == [400, 400]
+
+
+def test_two_hundred_parallel_answers_to_a_challenge(server: Server) -> None:
+    """The same answer at the same moment, of a key that counts nothing: one session (threat B22)."""
+    account, device = sign_up(server), Authenticator(origin_of(server))
+    register(server, account, device)
+    server.root_sql(f"update auth.passkeys set sign_count = 0 where user_id = '{account.id}'")
+    begun = server.post(f"{ROOT}/authentication/options", json={}).json()
+    body = {"challenge_id": begun["challenge_id"], "credential": device.show(begun["options"], counter=0)}
+    found = statuses(at_once(server, "POST", f"{ROOT}/authentication/verify", json=body))
+    assert (len(found), found.count(200)) == (PARALLEL, 1)
+    assert set(found) == {200, 400}
 
 
 @pytest.mark.twin("passkeys:challenge")

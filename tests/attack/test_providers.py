@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.support.accounts import sign_up
 from tests.support.openid import APP, CLIENT_ID, OTHER_APP, Browser, OpenIdServer, openid_server, pkce
+from tests.support.parallel import PARALLEL, at_once, statuses
 from tests.support.server import Server
 
 HOOK = """
@@ -259,6 +260,17 @@ def test_a_state_is_good_once(world: OpenIdServer) -> None:
     assert weak.client.get(url).is_redirect
 
 
+def test_two_hundred_parallel_answers_with_one_state(world: OpenIdServer) -> None:
+    """The callback's address two hundred times at once in the browser that began: one goes on to the provider's token (threat B22)."""
+    browser = Browser(world.server)
+    url, _ = provider_answer(world, browser)
+    cookie = "; ".join(f"{each.name}={each.value}" for each in browser.client.cookies.jar)
+    found = at_once(world.server, "GET", url, headers={"cookie": cookie}, follow_redirects=False)
+    on_their_way = [answer for answer in found if "code=" in answer.headers.get("location", "")]
+    assert (len(found), len(on_their_way)) == (PARALLEL, 1)
+    assert {answer.status_code for answer in found if answer not in on_their_way} == {400}
+
+
 @pytest.mark.parametrize("state", ["", "x", "fb_os_" + "A" * 64, "é" * 70, "fb_oc_" + "0" * 64])
 def test_a_made_up_state_is_refused(world: OpenIdServer, state: str) -> None:
     """No state, a malformed one, one of another kind: 400 and no redirect."""
@@ -404,6 +416,15 @@ def test_an_id_token_signs_in_once_with_its_nonce(world: OpenIdServer) -> None:
     assert has_session(id_token_sign_in(world, token, nonce="n-1", without="oauth:token-once"))
     hashed = world.liar.id_token(hashlib.sha256(b"n-3").hexdigest())
     assert has_session(id_token_sign_in(world, hashed, nonce="n-3"))
+
+
+def test_two_hundred_parallel_sign_ins_with_one_id_token(world: OpenIdServer) -> None:
+    """One session (threat B22)."""
+    world.liar.tell(sub=uuid.uuid4().hex)
+    body = {"provider": "liar", "id_token": world.liar.id_token("n-1"), "nonce": "n-1"}
+    found = statuses(at_once(world.server, "POST", "/auth/v1/token?grant_type=id_token", json=body))
+    assert (len(found), found.count(200)) == (PARALLEL, 1)
+    assert set(found) == {200, 400}
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support.openid import APP, Browser, pkce
+from tests.support.parallel import PARALLEL, at_once
 from tests.support.saml_idp import SHA1, IdentityProvider, Request, key_pair, request_of
 from tests.support.server import Server, start_server
 
@@ -220,6 +221,18 @@ def test_an_assertion_is_good_once(world: World) -> None:
     assert has_session(visit.session(encoded))
     assert visit.answer(encoded).json()["error_code"] == "bad_oauth_state"
     assert Visit(world).session(encoded).status_code == 400
+
+
+def test_two_hundred_parallel_posts_of_one_assertion(world: World) -> None:
+    """One of them signs in (threat B22); where only the assertion's own id counts, one too."""
+    for without in ("", "saml:request,saml:response,oauth:state-once"):
+        visit = Visit(world, without=without)
+        cookie = "; ".join(f"{each.name}={each.value}" for each in visit.browser.client.cookies.jar)
+        form = {"SAMLResponse": good(world, visit.request, subject=uuid.uuid4().hex), "RelayState": visit.request.relay_state}
+        headers = {"cookie": cookie, "x-twin-without": without}
+        found = at_once(world.server, "POST", ACS, headers=headers, data=form, follow_redirects=False)
+        signed_in = [answer for answer in found if "code" in httpx.URL(answer.headers.get("location", "")).params]
+        assert (len(found), len(signed_in)) == (PARALLEL, 1), (without, found[0].headers, found[0].text)
 
 
 def test_an_assertion_replayed_past_the_other_checks_is_refused(world: World) -> None:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.accounts import PASSWORD, sign_in, sign_up
+from tests.support.parallel import PARALLEL, at_once, statuses
 from tests.support.second_factor import FREE, GOTRUE, ROOT, Guarded, claims, guarded, without
 from tests.support.server import Server
 
@@ -178,6 +179,24 @@ def test_twin_without_the_last_step_takes_it_again(twin: Server) -> None:
     assert user.second_step(user.ticket(), code, headers=headers).status_code == 200
 
 
+def test_two_hundred_parallel_entries_of_one_code(twin: Server) -> None:
+    """Where neither ticket nor cap stands in the way, the step itself is spent once (threat B22); the twin spends it again and again."""
+    user = guarded(twin, headers=FREE)
+
+    def entered(number: int, *more: str) -> int:
+        body = {"user_id": user.ticket(), "code": user.code(1)}
+        headers = {
+            **without("factors:cap", "factors:tries", "factors:ticket-once", *more),
+            "user-agent": httpx.Client().headers["user-agent"],
+        }
+        found = statuses(at_once(twin, "POST", VERIFY, headers=headers, number=number, json=body))
+        assert set(found) <= {200, 400}
+        return found.count(200)
+
+    assert entered(PARALLEL) == 1
+    assert entered(5, "factors:replay") == 5
+
+
 @pytest.mark.parametrize("steps", [-2, 2])
 def test_codes_of_two_steps_away_are_wrong(server: Server, steps: int) -> None:
     """One step of drift, not two. Near the edge of a step the code is taken anew."""
@@ -191,8 +210,8 @@ def test_two_hundred_redemptions_of_a_recovery_code(server: Server) -> None:
     """Parallel, inside pending sessions' reach and with the cap out of the way: one success (threat B23)."""
     user = guarded(server)
     server.root_sql("alter table auth.factor_attempts disable trigger all")
-    statuses = _redeem(user, 200)
-    assert statuses.count(200) == 1
+    found = _redeem(user, 200)
+    assert found.count(200) == 1
     assert user.server.root_sql(
         f"select count(*) from auth.recovery_codes where user_id = '{user.account.id}' and used_at is not null"
     ) == [(1,)]
@@ -207,9 +226,9 @@ def test_two_hundred_redemptions_of_a_ticket(server: Server) -> None:
     """One ticket and one good code in parallel: at most one session, never two."""
     user = guarded(server)
     ticket = sign_in(server, user.account.email, headers={"user-agent": "many"}).json()["ticket"]
-    statuses = together(server, 200, VERIFY, {"user_id": ticket, "code": user.code()}, server.anon_key, agent="many")
-    assert statuses.count(200) == 1
-    assert set(statuses) <= {200, 400, 401, 429}
+    found = together(server, 200, VERIFY, {"user_id": ticket, "code": user.code()}, server.anon_key, agent="many")
+    assert found.count(200) == 1
+    assert set(found) <= {200, 400, 401, 429}
 
 
 # -- guessing --------------------------------------------------------------------------------------------------------------------
@@ -233,11 +252,11 @@ def test_parallel_guesses_are_counted_before_they_are_looked_at(server: Server) 
     """A hundred and twenty guesses at once over many tickets: no more than five are looked at."""
     user = guarded(server)
     tickets = [sign_in(server, user.account.email, headers={"user-agent": "guesser"}).json()["ticket"] for _ in range(6)]
-    statuses: list[int] = []
+    found: list[int] = []
     for ticket in tickets:
-        statuses += together(server, 20, VERIFY, {"user_id": ticket, "code": "111111"}, server.anon_key, agent="guesser")
-    assert statuses.count(400) == 5
-    assert set(statuses) <= {400, 401, 429}
+        found += together(server, 20, VERIFY, {"user_id": ticket, "code": "111111"}, server.anon_key, agent="guesser")
+    assert found.count(400) == 5
+    assert set(found) <= {400, 401, 429}
 
 
 @pytest.mark.twin("factors:cap")
@@ -257,8 +276,8 @@ def test_twin_without_the_tries_of_a_ticket(twin: Server) -> None:
     user = guarded(twin, headers=FREE)
     ticket = user.ticket()
     headers = without("factors:cap", "factors:tries")
-    statuses = [user.second_step(ticket, "000000", headers=without("factors:cap")).status_code for _ in range(6)]
-    assert statuses == [400] * 5 + [401]
+    found = [user.second_step(ticket, "000000", headers=without("factors:cap")).status_code for _ in range(6)]
+    assert found == [400] * 5 + [401]
     assert user.second_step(ticket, "000000", headers=headers).status_code == 400
 
 

@@ -41,6 +41,11 @@ def test_a_bad_token_is_refused(forged: tuple[Server, Forge], name: str) -> None
             assert answer.status_code == 401, (name, headers, answer.text)
 
 
+def test_the_corpus_has_sixty_cases() -> None:
+    """At least, each with another text: mutations of header, claims and signature, and tokens of other kinds, tenants and keys."""
+    assert len(OUTSIDE | INSIDE) >= 60
+
+
 def test_the_good_token_is_good(forged: tuple[Server, Forge]) -> None:
     """Or the corpus would prove nothing."""
     server, good = forged

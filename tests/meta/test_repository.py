@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.controls import pipeline_lines
+
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = {".png", ".ico", ".gz", ".woff2"}
 
@@ -145,3 +147,10 @@ def test_the_map_names_every_package() -> None:
         p.relative_to(ROOT).as_posix() for p in [*source.glob("*.py"), *(source / "cli").glob("*.py")] if not p.name.startswith("__")
     ]
     assert [name for name in wanted if name not in page and name != "src/fluxbase/cli/owner.py"] == [], "add a line to the map"
+
+
+def test_the_flow_draws_every_line_of_the_pipeline_in_order() -> None:
+    """docs/security/request-flow.md names each line of web/pipeline.py where it runs, and no other between them."""
+    drawing = (ROOT / "docs/security/request-flow.md").read_text().partition("data plane:")[0]
+    rows = [line.removeprefix("bytes ──► ") for line in drawing.splitlines() if " ─ " in line]
+    assert [name.strip() for row in rows for name in row.split(" ─ ")] == pipeline_lines()

@@ -50,6 +50,7 @@ _REASONS = {
         "auth.rbac_store:delete_team_member:0 auth.rbac_store:insert_team_member:0 auth.rbac_store:select_members:0 "
         "auth.rbac_store:select_team:0 auth.rbac_store:select_teams:0 auth.rbac_store:update_organisation:0"
     ),
+    "what it finds is looked up again, by its id in the caller's tenant, before anything is done for it": "auth.user_store:select_password:0",
     "it counts accounts, which no canary is in; whose they are the other query of the function decides": "auth.user_store:list_users:0",
     "it tells names of roles, of a user whose random id one must know": "auth.rbac_store:select_assignments:0",
     "a foreign key (tenant_id, role) refuses what another tenant's role would be used for": "auth.rbac_store:select_role:0",

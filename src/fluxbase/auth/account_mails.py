@@ -1,7 +1,8 @@
 """Who asks for which mail: confirmation, sign-in link or code, reset, change of address, reauthentication, invitation.
 
 A request for an address that has an account and one for an address that has none run the same statements and get the same
-answer (threat B21). An account is made by a mailed sign-in only when the address is proven, so asking leaves nothing behind.
+answer at the same moment (threat B21). An account is made by a mailed sign-in only when the address is proven, so asking leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fluxbase.auth import user_store
 from fluxbase.auth.accounts import checked_email
 from fluxbase.auth.authority import require_administrator
+from fluxbase.auth.even_time import even_time
 from fluxbase.auth.one_time import LINK_TYPES, Asked, Made, OneTimeTokens
 from fluxbase.auth.roles import actor_of
 from fluxbase.auth.users import normalised_email
@@ -86,7 +88,7 @@ class AccountMails:
         email = checked_email(request.email)
         await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
         may_create = request.may_create and tenant.settings.auth.signup_enabled
-        async with self._transactions(tenant, reason="mail a sign-in") as tx:
+        async with even_time(), self._transactions(tenant, reason="mail a sign-in") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
             payload = {"create": True, "user_metadata": request.user_metadata} if user is None and may_create else {}
             await self._tokens.send(tx, tenant, self._asked("magiclink", email, user, request, payload))
@@ -95,7 +97,7 @@ class AccountMails:
         """A link and a code to choose a new password."""
         email = checked_email(request.email)
         await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
-        async with self._transactions(tenant, reason="mail a password reset") as tx:
+        async with even_time(), self._transactions(tenant, reason="mail a password reset") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
             await self._tokens.send(tx, tenant, self._asked("recovery", email, user, request, {}))
 
@@ -103,7 +105,7 @@ class AccountMails:
         """The confirmation of a sign-up, or of a change of address, once more."""
         email = checked_email(request.email)
         await self._limits.admit(RECOVERY_ACCOUNT, tenant.id, normalised_email(email))
-        async with self._transactions(tenant, reason="mail a confirmation again") as tx:
+        async with even_time(), self._transactions(tenant, reason="mail a confirmation again") as tx:
             user = await user_store.select_user_by_email(tx, tenant.id, email)
             if kind == "email_change":
                 if user is not None and user.pending_email:

@@ -1,19 +1,20 @@
 """Accounts: made, signed in to with a password, changed. What an administrator does with them is in ``user_admin.py``.
 
 Wrong password, unknown address, and an account without a password are one answer at one cost (threat B21): one hash, the
-same queries, and what is left of a difference (a row that is found and counted, or none) is hidden in when the answer leaves.
+same queries, and what is left of a difference (a row that is found and counted, or none) is hidden in when the answer leaves
+(``even_time.py``); so is what sign-up does for a taken address and for a new one.
 That an account is locked or banned is told only with the right password.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fluxbase.auth import session_store, user_store
+from fluxbase.auth.even_time import until_even
 from fluxbase.auth.users import normalised_email
 from fluxbase.kernel.access import SIGN_IN_ACCOUNT
 from fluxbase.kernel.errors import AuthError
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from fluxbase.tenancy.registry import Tenant
 
 _EMAIL = re.compile(r"[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,64}@[^\s@\x00-\x20\x7f<>,;:\\\"()\[\]]{1,190}")
-GRID_SECONDS = 0.025
-"""Answers to wrong passwords leave this long after the question, or a multiple of it: a little more than one hash takes."""
 LONGEST_PASSWORD = 4096
 """Read at all, before it is judged: hashing is not for megabytes."""
 
@@ -89,7 +88,7 @@ class Accounts:
         if not new.password:
             raise AuthError("Signup requires a valid password", code="validation_failed")
         await self.require_strength(tenant, new.password, email)
-        hashed = await self._passwords.hash(new.password)
+        began, hashed = time.monotonic(), await self._passwords.hash(new.password)
         needs_confirmation = tenant.settings.auth.require_email_verification
         async with self._transactions(tenant, reason="sign up") as tx:
             values = {
@@ -97,11 +96,14 @@ class Accounts:
             }  # fmt: skip
             user = await self._new_accounts.make(tx, tenant, values, by="sign-up")
             if user is None:
-                return await self._taken(tx, tenant, email, new)
-            if needs_confirmation:
+                answer = await self._taken(tx, tenant, email, new)
+            elif needs_confirmation:
                 await self._mailer().confirm(tx, tenant, user, redirect_to=new.redirect_to, code_challenge=new.code_challenge)
-                return replace(user, confirmation_sent_at=user.updated_at)
-            return await self._gate.admit(tx, tenant, user, method="password", device=device)
+                answer = replace(user, confirmation_sent_at=user.updated_at)
+            else:
+                return await self._gate.admit(tx, tenant, user, method="password", device=device)
+        await until_even(began)
+        return answer
 
     async def _sign_up_nobody(self, tenant: Tenant, new: NewAccount, device: Device) -> IssuedSession | SecondFactorRequired:
         if not tenant.settings.auth.anonymous_enabled:
@@ -139,10 +141,10 @@ class Accounts:
         address, began = email.strip()[:320].replace("\0", ""), time.monotonic()
         await self._limits.admit(SIGN_IN_ACCOUNT, tenant.id, normalised_email(address))
         async with self._transactions(tenant, reason="sign in: find the account", is_single=True, caller=caller) as tx:
-            user = await user_store.select_user_by_email(tx, tenant.id, address)
-        known = user.password_hash if user is not None else None
+            found = await user_store.select_password(tx, tenant.id, address)
+        holder, known = found or (None, None)
         is_right = await self._passwords.verify(known, password[:LONGEST_PASSWORD] if len(password) <= LONGEST_PASSWORD else "")
-        if user is None or not is_right or len(password) > LONGEST_PASSWORD:
+        if holder is None or not is_right or len(password) > LONGEST_PASSWORD:
             async with self._transactions(tenant, reason="sign in: wrong password", is_single=True) as tx:
                 await user_store.count_failure(
                     tx,
@@ -151,14 +153,17 @@ class Accounts:
                     lock_after=tenant.settings.auth.lock_after_failures,
                     lock_seconds=tenant.settings.auth.lock_seconds,
                 )
-            await asyncio.sleep((began - time.monotonic()) % GRID_SECONDS)
+            await until_even(began)
             raise AuthError("Invalid login credentials", code="invalid_credentials")
-        if user.is_locked:
-            raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")
         renewed = None
         if known is not None and self._passwords.needs_rehash(known):
             renewed = await self._passwords.hash(password)
         async with self._transactions(tenant, reason="sign in") as tx:
+            user = await user_store.select_user(tx, tenant.id, holder)
+            if user is None or user.password_hash != known:
+                raise AuthError("Invalid login credentials", code="invalid_credentials")  # it changed meanwhile
+            if user.is_locked:
+                raise AuthError("The account is locked after too many wrong passwords. Try again later.", code="account_locked")
             if known is not None and renewed is not None:
                 await user_store.replace_hash(tx, tenant.id, user.id, known, renewed)
             return await self._gate.admit(tx, tenant, user, method="password", device=device)
