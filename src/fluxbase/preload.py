@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fluxbase.observe.without_rich  # isort: skip # before anybody imports structlog
 import fluxbase.app
 import fluxbase.data.documents
 import fluxbase.data.executions

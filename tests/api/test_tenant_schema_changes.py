@@ -9,7 +9,7 @@ import pytest
 from tests.support.server import Server
 from tests.support.tenant import TenantHandle, make_tenants
 
-CHANGES = (
+CHANGES: tuple[tuple[str, str, str, tuple[int, object]], ...] = (
     ("a new table", "create table things (id int primary key); create policy all_of_it on things using (true)", "/things", (200, [])),
     ("a new column", "alter table things add label text default 'x'; insert into things values (1)", "/things", (200, [{"id": 1, "label": "x"}])),
     ("a renamed column", "alter table things rename label to name", "/things?select=name", (200, [{"name": "x"}])),

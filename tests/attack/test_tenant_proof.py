@@ -13,6 +13,7 @@ import pytest
 
 from fluxbase.proof.journal import NAME
 from tests.support.database_rows import left_behind, rows_of
+from tests.support.long import needs_long
 from tests.support.processes import wait_until
 from tests.support.server import Server, start_server
 from tests.support.tenant import TenantHandle, cluster_sql, command, command_line, make_tenants
@@ -83,7 +84,7 @@ def test_two_tenants_are_apart(own_server: Server, pairs: dict[str, tuple[Tenant
     assert found() == {}
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name)
+@pytest.mark.parametrize("end", [pytest.param(signal.SIGINT, marks=needs_long), signal.SIGTERM, signal.SIGKILL], ids=str)
 def test_an_interrupted_proof_is_undone(
     own_server: Server, pairs: dict[str, tuple[TenantHandle, TenantHandle]], end: signal.Signals
 ) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,7 @@ def start(
     started = time.monotonic()
     signal.signal(signal.SIGTERM, _leave)
     warm_up()
+    import_module("fluxbase.observe.without_rich")  # before anybody imports structlog: this process lives as long as the server
     from fluxbase.config import load_config
 
     for name, value in (("SERVER_HOST", host), ("SERVER_PORT", port), ("SERVER_WORKERS", workers), ("CONFIG", config)):

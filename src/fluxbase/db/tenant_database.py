@@ -66,7 +66,7 @@ class TenantDatabases:
     """Of one of our own logins in a database."""
     migrations: Path
     _ready: set[str] = field(default_factory=set[str])
-    """Shared databases that were found as this code makes them."""
+    """Shared databases that were found, or made, as this code makes them."""
 
     def create(self, database: DatabaseName, *, is_shared: bool) -> None:
         """From the template of this version and these migrations, which is made when it is missing."""
@@ -89,6 +89,7 @@ class TenantDatabases:
                 with psycopg.connect(with_database(self.admin_conninfo, database)) as shared:
                     shared.execute(_rows_sql())
                     shared.execute("update fluxbase.shared_rows set digest = %s", (self._shared_digest(),))
+                self._ready.add(database)
 
     def identify(self, database: DatabaseName, tenant: TenantId, *, is_shared: bool, schema: str | None = None) -> None:
         """Whose it is; a schema of its own in a shared database."""

@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import httpx
 import orjson
 
+from fluxbase.kernel.deferred import Deferred
 from fluxbase.kernel.errors import PeerUnavailable
 from fluxbase.outbound.addresses import AddressRule
-from fluxbase.outbound.guard import GuardedTransport, Resolver, resolve
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    import httpx
+
     from fluxbase.config import Config
+    from fluxbase.outbound.guard import Resolver
+else:
+    httpx = Deferred("httpx")
 
 USER_AGENT = "Fluxbase"
 
@@ -60,13 +64,29 @@ class Answer:
 class OutboundClient:
     """HTTP calls to servers whose address others chose."""
 
-    def __init__(self, config: Config, *, resolver: Resolver = resolve, verify: ssl.SSLContext | bool = True) -> None:
-        outbound = config.outbound
-        self._timeout_seconds = outbound.timeout_seconds
-        rule = AddressRule(outbound.allowed_networks)
-        self._client = httpx.AsyncClient(
-            transport=GuardedTransport(rule, max_answer_bytes=outbound.max_answer_bytes, resolver=resolver, verify=verify),
-            timeout=httpx.Timeout(outbound.timeout_seconds),
+    def __init__(self, config: Config, *, resolver: Resolver | None = None, verify: ssl.SSLContext | bool = True) -> None:
+        self._settings = config.outbound
+        self._timeout_seconds = config.outbound.timeout_seconds
+        self._rule = AddressRule(config.outbound.allowed_networks)
+        self._resolver = resolver
+        self._verify: ssl.SSLContext | bool = verify
+        self._made: httpx.AsyncClient | None = None
+
+    async def _client(self) -> httpx.AsyncClient:
+        """Made when it is first wanted, in a thread: httpx and the certificates it trusts cost time, and megabytes in every worker."""
+        if self._made is None:
+            made = await asyncio.to_thread(self._make)
+            self._made = self._made or made
+        return self._made
+
+    def _make(self) -> httpx.AsyncClient:
+        from fluxbase.outbound.guard import GuardedTransport, resolve
+
+        return httpx.AsyncClient(
+            transport=GuardedTransport(
+                self._rule, max_answer_bytes=self._settings.max_answer_bytes, resolver=self._resolver or resolve, verify=self._verify
+            ),
+            timeout=httpx.Timeout(self._timeout_seconds),
             trust_env=False,
             headers={"user-agent": USER_AGENT, "accept": "application/json"},
         )
@@ -86,10 +106,11 @@ class OutboundClient:
             raise PeerUnavailable("") from error
 
     async def _follow(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, redirects_left: int) -> Answer:
-        request = self._client.build_request(method, url, headers=dict(headers), content=content)
+        client = await self._client()
+        request = client.build_request(method, url, headers=dict(headers), content=content)
         while True:
-            answer = await self._client.send(request)
-            self._client.cookies.clear()
+            answer = await client.send(request)
+            client.cookies.clear()
             if answer.next_request is None or redirects_left == 0:
                 return Answer(answer.status_code, answer.headers, answer.content, str(answer.url))
             redirects_left -= 1
@@ -110,7 +131,8 @@ class OutboundClient:
 
     async def close(self) -> None:
         """End it."""
-        await self._client.aclose()
+        if self._made is not None:
+            await self._made.aclose()
 
 
 def _host_of(url: str) -> str:

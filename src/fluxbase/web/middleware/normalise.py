@@ -23,6 +23,7 @@ _SINGLE = frozenset(
     {b"authorization", b"apikey", b"host", b"content-length", b"content-type", b"x-client-key", b"x-service-key",
      b"x-fb-tenant", b"accept-profile", b"content-profile", b"range", b"origin", b"transfer-encoding", b"x-forwarded-host"}
 )  # fmt: skip
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NUL_QUERY = re.compile(rb"%00|[\x00-\x1f\x7f]")
 
@@ -73,7 +74,9 @@ def _joined(pairs: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
         if name not in headers:
             headers[name] = value
         elif name in _SINGLE:
-            raise InvalidInput(f"The header {name.decode('latin-1')} may be sent once only.", code="duplicate_header")
+            # Where a body ends is doubtful then: what follows on the connection must not be taken for a request (RFC 9112 section 11.2).
+            closing = (("connection", "close"),) if name in _FRAMING else ()
+            raise InvalidInput(f"The header {name.decode('latin-1')} may be sent once only.", code="duplicate_header", headers=closing)
         else:
             headers[name] += b"," + value
     return headers
