@@ -174,6 +174,10 @@ _WALKS = ("qwertyuiop", "asdfghjkl", "zxcvbnm", "abcdefghijklmnopqrstuvwxyz", "q
 _SHORTEST_WALK = 3
 
 
+_DECORATION = 12
+"""So many digits and signs are a date and its dots. More are chance, as in a random UUID, and count like letters."""
+
+
 def is_common(text: str, email: str | None = None) -> bool:
     """Whether guessing programs try it early: made only of known words, keyboard walks, repetitions, years and the address."""
     folded = text.casefold()
@@ -184,11 +188,14 @@ def is_common(text: str, email: str | None = None) -> bool:
 def _is_spent(text: str, own: list[str]) -> bool:
     """Nothing is left but a few letters when everything guessable is taken out."""
     left = len(text)
+    decoration = _DECORATION
     at = 0
     while at < len(text):
         taken = max(_known_at(text, at, own), _walk_at(text, at), _run_at(text, at))
-        if taken or not text[at].isalpha():
-            left -= max(taken, 1)
+        if not taken and decoration and not text[at].isalpha():
+            decoration -= 1
+            left -= 1
+        left -= taken
         at += max(taken, 1)
     return left <= len(text) // 6
 

@@ -71,11 +71,11 @@ class Plants:
     async def planned(self, tenants: Sequence[Tenant]) -> Planted:
         """What will be planted, and what is there before."""
         rows = [await self._program.tenants.get(tenant.id) for tenant in tenants]
-        befores = [
+        before = [
             Before(tenant.id, f"canary-{secrets.token_hex(12)}", row.name, row.metadata, await own_settings(self._program, tenant))
             for tenant, row in zip(tenants, rows, strict=True)
         ]
-        return Planted(AGENT, self.scratch, befores)
+        return Planted(AGENT, self.scratch, before)
 
     async def plant(self, tenants: Sequence[Tenant], planned: Planted, *, with_scratch: bool) -> list[Place]:
         """Schema, rows, comments, metadata, keys and tokens of each tenant."""

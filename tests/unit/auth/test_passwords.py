@@ -121,7 +121,15 @@ COMMON = (
     "iloveyou1234", "Liverpool2023!", "monkeydragon1", "letmeinletmein", "1qaz2wsx3edc", "welcome2024!!", "Summer2024!!!", "adminadmin123",
     "correcthorsebatterystaple", "ada.lovelace1815", "example12345",
 )  # fmt: skip
-FINE = ("violet tunnel 93 cup", "granite lamp 41 fern", "Zr7kQm2xVb9t", "my cat eats 4 mice", "jtzbnwqhxkfd", "drei chinesen mit dem bass")
+FINE = (
+    "violet tunnel 93 cup",
+    "granite lamp 41 fern",
+    "Zr7kQm2xVb9t",
+    "my cat eats 4 mice",
+    "jtzbnwqhxkfd",
+    "drei chinesen mit dem bass",
+    "11820436-4f99-4211-9300-86517012c034",
+)
 
 
 @pytest.mark.parametrize("text", COMMON)
