@@ -20,11 +20,19 @@ SLOW = (
     "tests/process/",
     "tests/contract/byo/",
     "tests/contract/rest/test_openapi.py",
+    "tests/contract/rest/test_prefer.py",
     "tests/property/test_whole_openapi.py",
-    *(f"tests/attack/test_{name}.py" for name in ("mailed", "providers", "rate_limits", "saml", "tenant_proof", "tenant_proof_mutants")),
-)
+    "tests/api/test_tenant_settings.py",
+    "tests/db/test_mail_queue.py",
+    "tests/db/test_session_isolation.py",
+    *(
+        f"tests/attack/test_{name}.py"
+        for name in ("abuse", "captcha_and_hooks", "hostile_tenant", "mailed", "platform", "platform_factors", "providers", "rate_limits",
+                     "saml", "second_factor", "tenant_proof", "tenant_proof_mutants")
+    ),
+)  # fmt: skip
 """Files of these names are marked ``slow``: their tests start programs of their own (other modes, mail servers, OpenID providers, Redis,
-second nodes) or attack every route of the server."""
+second nodes), attack every route of the server, or send two hundred requests at once to everything that works once."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
