@@ -12,12 +12,11 @@ _GONE = "answers without a body"
 
 _ROLE = Call("PUT", f"{ROLES}/fluxbase-proof", by=SERVICE, body={"description": "{canary}"})
 _GIVEN = Call("PUT", f"{OF_USER}/fluxbase-proof", by=SERVICE, shows="", because="names roles alone", before=(_ROLE,))
-_ORG = Call(
-    "POST", ORGS, by=SERVICE, body={"slug": "{fresh}", "name": "{canary}", "owner_id": "{new}"}, status=(201,), keep={"org": "id"}
-)  # fmt: skip
+_ORG = Call("POST", ORGS, by=SERVICE, body={"slug": "{fresh}", "name": "{canary}"}, status=(201,), keep={"org": "id"})
 _MEMBER = Call("POST", f"{ONE}/members", by=SERVICE, body={"user_id": "{row}"}, status=(201,), shows="row", before=(_ORG,))
 _TEAM = Call("POST", f"{ONE}/teams", by=SERVICE, body={"name": "{canary}"}, status=(201,), before=(_ORG,), keep={"team": "id"})
-_JOINED = Call("PUT", f"{ONE}/teams/{{team}}/members/{{new}}", by=SERVICE, status=(204,), shows="", because=_GONE, before=(_ORG, _TEAM))
+_TEAM_AND_MEMBER = (_ORG, _TEAM, _MEMBER)
+_JOINED = Call("PUT", f"{ONE}/teams/{{team}}/members/{{row}}", by=SERVICE, status=(204,), shows="", because=_GONE, before=_TEAM_AND_MEMBER)
 
 CALLS: dict[str, tuple[Call, ...]] = {
     "roles.list": (Call("GET", ROLES, by=SERVICE, before=(_ROLE,)),),
@@ -33,7 +32,7 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "orgs.get": (Call("GET", ONE, by=SERVICE, before=(_ORG,)),),
     "orgs.update": (Call("PATCH", ONE, by=SERVICE, body={"name": "{canary}"}, before=(_ORG,)),),
     "orgs.delete": (Call("DELETE", ONE, by=SERVICE, status=(204,), shows="", because=_GONE, before=(_ORG,)),),
-    "orgs.members": (Call("GET", f"{ONE}/members", by=SERVICE, shows="new", before=(_ORG,)),),
+    "orgs.members": (Call("GET", f"{ONE}/members", by=SERVICE, shows="row", before=(_ORG, _MEMBER)),),
     "orgs.add_member": (_MEMBER,),
     "orgs.change_member": (
         Call("PATCH", f"{ONE}/members/{{row}}", by=SERVICE, body={"role": "admin"}, shows="row", before=(_ORG, _MEMBER)),
@@ -50,12 +49,12 @@ CALLS: dict[str, tuple[Call, ...]] = {
     "orgs.leave_team": (
         Call(
             "DELETE",
-            f"{ONE}/teams/{{team}}/members/{{new}}",
+            f"{ONE}/teams/{{team}}/members/{{row}}",
             by=SERVICE,
             status=(204,),
             shows="",
             because=_GONE,
-            before=(_ORG, _TEAM, _JOINED),
+            before=(*_TEAM_AND_MEMBER, _JOINED),
         ),
     ),
 }
