@@ -76,11 +76,7 @@ def test_a_stop_does_not_wait_for_ever(start: Start) -> None:
 
 
 def test_a_reload_loses_no_request(start: Start, tmp_path: Path) -> None:
-    """During SIGHUP with two workers each request is answered with 200, the slow one too, and the workers are new.
-
-    A connection accepted in the instant its worker stops is closed before a byte of it was read; a client asks again
-    (RFC 9110 section 9.2.2, RFC 9112 section 9.3.1). That can happen once a worker and asker, and never ends in another answer.
-    """
+    """During SIGHUP with two workers each request is answered with 200, the slow one too, and the workers are new."""
     file = tmp_path / "fluxbase.yaml"
     file.write_text("data:\n  max_rows: 1000\n")
     server = start(arguments=("--workers", "2", "--config", str(file)))
@@ -91,15 +87,11 @@ def test_a_reload_loses_no_request(start: Start, tmp_path: Path) -> None:
     before = worker_pids(server)
     assert len(before) == 2
     codes: list[int] = []
-    closed_unread: list[Exception] = []
     ends = threading.Event()
 
     def ask() -> None:
         while not ends.is_set():
-            try:
-                codes.append(httpx.get(f"{server.url}/ready", timeout=20, trust_env=False).status_code)
-            except httpx.RemoteProtocolError as error:
-                closed_unread.append(error)
+            codes.append(httpx.get(f"{server.url}/ready", timeout=20, trust_env=False, verify=False).status_code)
 
     with ThreadPoolExecutor(4) as pool:
         askers = [pool.submit(ask) for _ in range(2)]
@@ -113,7 +105,6 @@ def test_a_reload_loses_no_request(start: Start, tmp_path: Path) -> None:
             asker.result(20)
     assert set(codes) == {200}
     assert len(codes) > 20
-    assert len(closed_unread) <= 4
     assert {len(server.get("/rest/v1/numbers").json()) for _ in range(6)} == {7}
 
 

@@ -20,6 +20,7 @@ from fluxbase.observe.metrics import Metrics
 from fluxbase.proof.calls import CALLS
 from fluxbase.proof.plant import Plants
 from fluxbase.proof.prove import Lines, for_proof
+from fluxbase.proof.removal import take_back
 from fluxbase.proof.request import ask
 from fluxbase.proof.routes import RouteProof, Tally
 from tests.support.long import needs_long
@@ -79,9 +80,11 @@ async def called(server: Server) -> tuple[dict[str, Any], set[Seen]]:
         program.build_data_plane()
         app = Recorder(program.pipeline())
         plants, tally = Plants(program, app), Tally()
+        tenants = [await program.registry.resolve(name) for name in ("one", "two")]
+        planned = await plants.planned(tenants)
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                places = await plants.plant(["one", "two"], with_scratch=True)
+                places = await plants.plant(tenants, planned, with_scratch=True)
                 await ControlsOnly(app, program.routes(), CALLS, plants, tally, is_first_enough=False).run(*places)
             paths: dict[str, Any] = {}
             for kind in ("instance", "service_key", "access_token", "anon_key"):
@@ -89,8 +92,9 @@ async def called(server: Server) -> tuple[dict[str, Any], set[Seen]]:
                 for path, item in document["paths"].items():
                     paths.setdefault(path, {}).update({verb: operation["responses"] for verb, operation in item.items()})
         finally:
-            await plants.remove()
+            await plants.close()
             program.pools.close()
+            await take_back(program, planned)
     assert [finding for finding in tally.findings if finding.kind == "control"] == []
     return paths, app.seen
 

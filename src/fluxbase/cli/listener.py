@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 import resource
 import socket
 import ssl
@@ -25,6 +26,7 @@ from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
+from fluxbase.cli import drain
 from fluxbase.cli.warm import take
 from fluxbase.db.instance import ClusterError
 
@@ -113,6 +115,7 @@ class InheritedSocket:
 
 
 def _holder(listener: socket.socket, backlog: int) -> Any:
+    drain.prepare(listener.fileno())
     return SocketHolder(listener.detach(), False, backlog)  # type: ignore[call-arg] # its stub has no constructor
 
 
@@ -196,6 +199,9 @@ class Workers(MPServer):
             if not new.is_alive() and old.is_alive():
                 self._keep(idx, old)
                 continue
+            if drain.IS_POSSIBLE and old.is_alive():
+                os.kill(int(old.inner.pid), drain.SIGNAL)
+                time.sleep(drain.SECONDS)
             old.terminate()
             old.join(self.workers_kill_timeout)
             if old.is_alive():
