@@ -28,6 +28,8 @@ from tests.support.server import Server, start_server
 IS_LONG = os.environ.get("TESTS_LONG") == "1"
 EXAMPLES = 20 if IS_LONG else 2
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE) if IS_LONG else (GenerationMode.POSITIVE,)
+LONGEST_URL = 65_534
+"""What hyper reads; ours is far below (``server.url_limit_bytes``) and refused in words."""
 CONFIG = {"generation": {"with-security-parameters": False}}
 """Credentials are ours: made-up ones would only meet Authenticate."""
 SCHEMA = """
@@ -99,6 +101,8 @@ class Caller:
             if next(number) % 2 == 0 and case.path_parameters:
                 case.path_parameters = {name: real.get(name, value) for name, value in case.path_parameters.items()}
             answer = case.call(base_url=self._server.url, headers={"authorization": f"Bearer {credential}"}, timeout=40)
+            if answer.status_code == 414 and not answer.content and len(str(answer.request.url)) > LONGEST_URL:
+                return  # the listener's own answer to what it cannot read (tests/attack/test_wire.py), before any operation
             self._is_doubtful |= answer.status_code == 401 or operation.path.endswith(("/signout", "/logout"))
             if answer.status_code < 400:
                 self.succeeded.add(operation.label)
