@@ -208,6 +208,7 @@ def test_reauthentication_code_stands_in_for_a_fresh_sign_in(mailing: Server, po
     assert (stale.status_code, stale.json()["error_code"]) == (400, "reauthentication_needed")
     native = mailing.post(f"{NATIVE}/reauthenticate", key=account["access_token"])
     assert (native.status_code, native.json()["nonce"]) == (200, "")
+    post.wait_for(account["email"], 2)  # two mails under way at once may arrive in either order, and only the later code holds
     assert mailing.get("/auth/v1/reauthenticate", key=account["access_token"]).json() == {}
     nonce = post.wait_for(account["email"], 3).code
     changed = mailing.request("PUT", "/auth/v1/user", key=account["access_token"], json={"password": OTHER_PASSWORD, "nonce": nonce})
